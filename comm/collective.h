@@ -1,0 +1,51 @@
+#pragma once
+// Collective operations among the ranks of one group.
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "comm/deadline.h"
+#include "comm/export.h"
+#include "comm/work.h"
+#include "kernels/stream.h"
+#include "kernels/view.h"
+
+namespace panther::comm {
+
+enum class ReduceOp : std::uint8_t { sum, min, max };
+
+/// All calls except `abort` come from one communication thread. Buffers are contiguous and stay alive until the work is
+/// done; every rank calls the same operations in the same order with the same sizes. bf16 and f16 sums accumulate in f32
+/// with one rounding. On the CPU a call returns when it is done; `deadline` bounds it.
+/// Throws PeerLost (a peer is gone, or `abort` was called), Timeout, InvalidArgument (device or size the backend cannot take).
+/// After PeerLost or Timeout the object is dead: only destruction is allowed.
+class PANTHER_COMM_API Collective {
+ public:
+  virtual ~Collective();
+
+  virtual std::string_view backend() const noexcept = 0;  ///< "self", "threads", "mpi", "gloo", "nccl"
+  virtual int rank() const noexcept = 0;
+  virtual int size() const noexcept = 0;
+  /// Which device's buffers the backend takes without staging.
+  virtual DeviceKind device() const noexcept = 0;
+
+  virtual Work all_reduce(const TensorView& buffer, ReduceOp op, Stream stream, Deadline deadline) = 0;
+  /// output holds size() times input, in rank order.
+  virtual Work all_gather(const TensorView& input, const TensorView& output, Stream stream, Deadline deadline) = 0;
+  /// input holds size() times output; rank r receives the reduction of chunk r.
+  virtual Work reduce_scatter(const TensorView& input, const TensorView& output, ReduceOp op, Stream stream, Deadline deadline) = 0;
+  virtual Work broadcast(const TensorView& buffer, int root, Stream stream, Deadline deadline) = 0;
+  /// Chunk s of rank r's input becomes chunk r of rank s's output; equal chunks.
+  virtual Work all_to_all(const TensorView& input, const TensorView& output, Stream stream, Deadline deadline) = 0;
+  /// Sends to one rank and receives from another at once; either may be -1 (none) and may be this rank.
+  virtual Work send_recv(const TensorView& outgoing, int to, const TensorView& incoming, int from, Stream stream, Deadline deadline) = 0;
+  virtual void barrier(Deadline deadline) = 0;
+
+  /// From any thread: makes running and later calls throw PeerLost soon. Never blocks.
+  virtual void abort() noexcept = 0;
+
+  /// Bytes this rank sends for an all_reduce of `bytes` with the algorithm the backend pins (the ledger's prediction).
+  virtual std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept = 0;
+};
+
+}  // namespace panther::comm

@@ -1,0 +1,51 @@
+#pragma once
+// The safetensors format: u64 little-endian header length, JSON header, raw data. Names, dtypes, shapes and byte
+// ranges only; no tensors. Reads what the Python package writes and back (F64 F32 BF16 F16 I64 I32 U8).
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/export.h"
+
+namespace panther {
+
+struct SafetensorsEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;  ///< contiguous, row-major, little-endian
+};
+
+/// Writes a file durably at `path` (which must not be a live file: checkpoints write into a temporary folder).
+/// Data starts 64-byte aligned; entries keep their order. Returns the CRC-32C of the whole file. Throws Io, InvalidArgument.
+PANTHER_CORE_API std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
+                                                 const std::map<std::string, std::string>& metadata = {});
+
+/// A memory-mapped file. Spans stay valid while the object lives. Every header field is checked against the file size
+/// before use: any truncation or damage of structure throws Corrupt with path and offset.
+class PANTHER_CORE_API SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+
+  const std::vector<SafetensorsEntry>& entries() const noexcept;
+  /// nullptr when absent.
+  const SafetensorsEntry* find(std::string_view name) const noexcept;
+  const std::map<std::string, std::string>& metadata() const noexcept;
+  /// The whole file, for checksums.
+  std::span<const std::byte> bytes() const noexcept;
+
+ private:
+  struct Mapping;
+  std::unique_ptr<Mapping> mapping_;
+};
+
+}  // namespace panther
