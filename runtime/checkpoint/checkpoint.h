@@ -1,0 +1,87 @@
+#pragma once
+// Checkpoints: checkpoints/step_<n>/{manifest.json, model.safetensors, optimizer.safetensors, config.toml, config.json, DONE}.
+// Written into a temporary folder, fsynced, DONE last, renamed, `latest` renamed into place. Fixed signs are a seed: zero bytes.
+#include <filesystem>
+#include <future>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+#include "runtime/export.h"
+#include "runtime/layers/layer.h"
+#include "runtime/optim/optimizer.h"
+
+namespace panther::runtime {
+
+inline constexpr int kCheckpointVersion = 1;
+
+struct PANTHER_RUNTIME_API CheckpointConfig {
+  std::int64_t every = 500;          ///< steps; 0 = only at the end and on request
+  std::int64_t keep = 3;             ///< newest kept
+  std::int64_t keep_every = 0;       ///< besides, keep each step that is a multiple; 0 = off
+  bool async = false;                ///< copy to host memory, write in the background
+  void fields(FieldVisitor& v);
+};
+
+/// Everything a run needs to continue bit for bit.
+struct TrainingState {
+  std::int64_t step = 0;             ///< optimizer steps done
+  std::int64_t position = 0;         ///< data cursor: next global sample
+  std::int64_t optimizer_steps = 0;
+  std::int64_t nonfinite_skipped = 0;
+  std::uint64_t seed = 0;
+  std::string config_toml;           ///< resolved configuration
+  std::uint64_t config_hash = 0;     ///< of the keys that shape the model
+  NamedTensors model;                ///< trained parameters
+  NamedTensors optimizer;
+  std::vector<LayerFacts> layers;    ///< sketch specs and seed keys
+};
+
+class PANTHER_RUNTIME_API CheckpointWriter {
+ public:
+  CheckpointWriter(std::filesystem::path checkpoints_folder, CheckpointConfig config);
+  ~CheckpointWriter();               ///< waits for a running save
+  /// Writes step_<n>. Synchronous unless config.async; a failed background save throws from the next call or finish().
+  /// Throws Io (disk full, permission); the previous checkpoint stays `latest`.
+  void save(const TrainingState& state);
+  void finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// What the manifest says, without tensors.
+struct CheckpointInfo {
+  std::filesystem::path folder;
+  std::int64_t step = 0;
+  std::int64_t position = 0;
+  std::int64_t optimizer_steps = 0;
+  std::int64_t nonfinite_skipped = 0;
+  std::uint64_t seed = 0;
+  std::uint64_t config_hash = 0;
+  std::string config_toml;
+  std::vector<LayerFacts> layers;
+  std::map<std::string, std::int64_t> file_bytes;
+};
+
+struct SkippedCheckpoint {
+  std::filesystem::path folder;
+  std::string why;
+};
+
+/// Checks DONE, version, sizes and every CRC. Throws Corrupt naming the file and offset, Unsupported for a newer version.
+PANTHER_RUNTIME_API CheckpointInfo verify_checkpoint(const std::filesystem::path& folder);
+/// Newest valid checkpoint under `checkpoints_folder`, and those that were passed over with the reason.
+PANTHER_RUNTIME_API std::optional<CheckpointInfo> newest_valid(const std::filesystem::path& checkpoints_folder,
+                                                               std::vector<SkippedCheckpoint>& skipped);
+/// Copies stored tensors into the given ones. Throws InvalidArgument on missing, surplus or misshapen names (all of them listed).
+PANTHER_RUNTIME_API void load_tensors(const std::filesystem::path& safetensors_file, const NamedTensors& into);
+/// A path given by a user: a step folder, a checkpoints folder, a run folder, or `latest`. Throws InvalidArgument.
+PANTHER_RUNTIME_API std::filesystem::path resolve_checkpoint(const std::filesystem::path& given);
+/// Which of `steps` (ascending) may be deleted. Pure.
+PANTHER_RUNTIME_API std::vector<std::int64_t> steps_to_delete(const std::vector<std::int64_t>& steps, const CheckpointConfig& config);
+
+}  // namespace panther::runtime

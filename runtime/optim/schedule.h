@@ -1,0 +1,22 @@
+#pragma once
+// Learning-rate schedules: pure functions of the step.
+#include <cstdint>
+#include <string>
+
+#include "core/fields.h"
+#include "runtime/export.h"
+
+namespace panther::runtime {
+
+struct PANTHER_RUNTIME_API ScheduleConfig {
+  std::string kind = "cosine";          ///< constant | cosine | wsd (warm-up, stable, decay)
+  std::int64_t warmup_steps = 100;
+  double final_fraction = 0.1;          ///< of the peak, at the last step
+  double decay_fraction = 0.2;          ///< wsd: share of the steps that decay
+  void fields(FieldVisitor& v);
+};
+
+/// Multiplier of the peak rate at `step` (0-based) of `total_steps`. Linear warm-up from 1/warmup_steps.
+PANTHER_RUNTIME_API double schedule_factor(const ScheduleConfig& config, std::int64_t step, std::int64_t total_steps);
+
+}  // namespace panther::runtime

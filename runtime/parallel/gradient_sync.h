@@ -1,0 +1,52 @@
+#pragma once
+// Data parallelism for any torch module: gradients live in bucket views, hooks on them feed the exchange during backward.
+#include <memory>
+#include <vector>
+
+#include "comm/collective.h"
+#include "comm/exchange/exchange.h"
+#include "runtime/export.h"
+#include "runtime/layers/layer.h"
+
+namespace panther::runtime {
+
+/// `[comm]` of the configuration.
+struct PANTHER_RUNTIME_API CommConfig {
+  std::string backend = "auto";
+  std::string exchange = "none";           ///< none | half
+  std::int64_t bucket_bytes = 4 << 20;
+  std::int64_t first_bucket_bytes = 256 << 10;
+  bool checked = false;
+  double timeout_seconds = 300;
+  std::string interface_address;           ///< gloo: address or interface to bind
+  void fields(FieldVisitor& v);
+};
+
+/// One per model; training thread only. With one rank nothing is sent, and the same code path runs.
+class PANTHER_RUNTIME_API GradientSync {
+ public:
+  /// Replaces every parameter's `.grad()` by a view of a bucket and installs hooks. The collective must outlive this.
+  GradientSync(std::vector<ParameterInfo> parameters, comm::Collective& collective, const CommConfig& config);
+  ~GradientSync();
+
+  /// Zeroes the buckets and opens a step whose gradients come from `backward_passes` backward calls (explicit accumulation):
+  /// the exchange starts during the last one.
+  void begin_step(int backward_passes);
+  /// Flags and the local loss that travel with the first bucket; before the last backward.
+  void set_control(comm::ControlWord control, double loss_sum);
+  /// Waits until every gradient is the sum over ranks.
+  comm::ExchangeReport finish();
+
+  const comm::BucketPlan& plan() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Copies rank 0's parameters to all (used when ranks may differ, e.g. after loading on rank 0 only).
+PANTHER_RUNTIME_API void broadcast_parameters(const std::vector<ParameterInfo>& parameters, comm::Collective& collective, comm::Deadline deadline);
+/// 64-bit digest of names, shapes and bits of the parameters.
+PANTHER_RUNTIME_API std::uint64_t parameter_digest(const std::vector<ParameterInfo>& parameters);
+
+}  // namespace panther::runtime
