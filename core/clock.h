@@ -1,6 +1,7 @@
 #pragma once
 // Time as a value that can be passed in: the real clock in programs, a manual one in tests.
 #include <chrono>
+#include <mutex>
 
 #include "core/export.h"
 
@@ -22,11 +23,12 @@ PANTHER_CORE_API Clock& real_clock();
 /// A clock that moves only when told to. Any thread; `sleep_until` moves it.
 class PANTHER_CORE_API ManualClock final : public Clock {
  public:
-  TimePoint now() const override { return now_; }
-  void sleep_until(TimePoint when) override { if (when > now_) now_ = when; }
-  void advance(Duration by) { now_ += by; }
+  TimePoint now() const override;
+  void sleep_until(TimePoint when) override;
+  void advance(Duration by);
 
  private:
+  mutable std::mutex mutex_;
   TimePoint now_{};
 };
 

@@ -28,7 +28,7 @@ class Registry {
     const auto found = factories_.find(name);
     if (found != factories_.end()) return found->second;
     const std::string near = nearest(name, names());
-    fail(ErrorCode::InvalidArgument, "unknown ", family_, " '", name, "'", near.empty() ? "" : concat("; did you mean '", near, "'?"),
+    fail(ErrorCode::InvalidArgument, "unknown ", family_, " '", name, "'", near.empty() ? "." : concat("; did you mean '", near, "'?"),
          " Known: ", join(names()));
   }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Small text helpers: building messages, quoting, sizes for people.
+// Small pieces of text: building messages, quoting, sizes for people.
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -34,9 +34,9 @@ std::string join(const Range& items, std::string_view separator = ", ") {
 PANTHER_CORE_API std::string human_bytes(double bytes);
 /// Counts with a decimal suffix: "812", "3.32 M", "12.9 k".
 PANTHER_CORE_API std::string human_count(double count);
-/// Seconds as "0.42 s", "3 min 05 s", "2 h 10 min".
+/// Seconds as "12.5 ms", "0.42 s", "3 min 05 s", "2 h 10 min".
 PANTHER_CORE_API std::string human_seconds(double seconds);
-/// The candidate nearest to `word` by edit distance, or "" when none is near (distance <= max(2, length / 3)).
+/// The candidate nearest to `word` by edit distance, or "" when none is near (distance <= max(2, length / 3) and something in common).
 PANTHER_CORE_API std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 /// Shell-style match of a dotted name: `*` matches within and across dots, `?` one character.
 PANTHER_CORE_API bool glob_match(std::string_view pattern, std::string_view name) noexcept;

@@ -1,0 +1,7 @@
+#include "core/fields.h"
+
+namespace panther {
+
+FieldVisitor::~FieldVisitor() = default;
+
+}  // namespace panther
