@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/fields.h"
+#include "runtime/data/shape.h"
 #include "runtime/export.h"
 #include "runtime/layers/layer.h"
 #include "runtime/optim/optimizer.h"
@@ -37,6 +38,7 @@ struct TrainingState {
   NamedTensors model;                ///< trained parameters
   NamedTensors optimizer;
   std::vector<LayerFacts> layers;    ///< sketch specs and seed keys
+  DataShape shape;                   ///< what the model was built for
 };
 
 class PANTHER_RUNTIME_API CheckpointWriter {
@@ -64,6 +66,7 @@ struct CheckpointInfo {
   std::uint64_t config_hash = 0;
   std::string config_toml;
   std::vector<LayerFacts> layers;
+  DataShape shape;
   std::map<std::string, std::int64_t> file_bytes;
 };
 

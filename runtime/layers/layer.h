@@ -32,6 +32,7 @@ struct LayerFacts {
   std::int64_t parameters = 0;             ///< trained here
   std::int64_t dense_parameters = 0;       ///< trained by the dense twin
   double forward_flops_per_row = 0;        ///< per row (token)
+  double backward_flops_per_row = 0;
   double dense_forward_flops_per_row = 0;
   std::int64_t saved_bytes_per_row = 0;    ///< activations kept for backward, per row
   std::uint64_t seed_key = 0;              ///< of the fixed signs, 0 when none
