@@ -1,6 +1,6 @@
 #pragma once
 // Configuration files: TOML plus `--set a.b=value` overrides into structs that list their fields. toml++ lives in
-// config_file.cpp only.
+// config_toml.cpp only.
 #include <cstdint>
 #include <filesystem>
 #include <functional>
