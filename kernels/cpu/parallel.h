@@ -1,0 +1,28 @@
+#pragma once
+// A loop over independent tasks. Tasks must not depend on which thread runs them or in which order, so results do not
+// depend on the thread count; reductions combine per-task values afterwards, in task order.
+#include <cstdint>
+#include <type_traits>
+
+namespace panther::cpu {
+
+/// Below this many element operations a parallel region costs more than it saves.
+inline constexpr std::int64_t kSerialWork = 32 * 1024;
+
+using Task = void (*)(void* context, std::int64_t index);
+
+/// Runs task(context, i) for i in [0, count): in parallel when `work` (element operations in all) is worth it and the
+/// caller is not already inside a parallel region. Tasks must not throw.
+void run_tasks(std::int64_t count, std::int64_t work, Task task, void* context);
+
+template <class Body>
+void parallel_for(std::int64_t count, std::int64_t work, Body&& body) {
+  using Plain = std::remove_reference_t<Body>;
+  if (count <= 1 || work < kSerialWork) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  run_tasks(count, work, [](void* context, std::int64_t i) { (*static_cast<Plain*>(context))(i); }, const_cast<std::remove_const_t<Plain>*>(&body));
+}
+
+}  // namespace panther::cpu

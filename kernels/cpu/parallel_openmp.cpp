@@ -1,0 +1,16 @@
+#include <omp.h>
+
+#include "kernels/cpu/parallel.h"
+
+namespace panther::cpu {
+
+void run_tasks(std::int64_t count, std::int64_t, Task task, void* context) {
+  if (omp_in_parallel()) {
+    for (std::int64_t i = 0; i < count; ++i) task(context, i);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < count; ++i) task(context, i);
+}
+
+}  // namespace panther::cpu

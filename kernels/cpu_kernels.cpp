@@ -1,0 +1,20 @@
+#include "core/error.h"
+#include "kernels/cpu/entries.h"
+#include "kernels/kernel_set.h"
+
+namespace panther {
+
+const KernelSet& cpu_kernels() {
+  static constexpr KernelSet set{"cpu", DeviceKind::cpu, cpu::gemm, cpu::sign_expand, cpu::sign_project, cpu::sign_lift, cpu::cast,
+                                 cpu::packed_sum, cpu::scale, cpu::sum_of_squares, cpu::adamw, cpu::sgd};
+  return set;
+}
+
+const KernelSet& kernels_for(DeviceKind device) {
+  if (device == DeviceKind::cpu) return cpu_kernels();
+  const KernelSet* set = cuda_kernels();
+  if (set == nullptr) fail(ErrorCode::Unsupported, "no CUDA kernels: ", why_no_cuda());
+  return *set;
+}
+
+}  // namespace panther
