@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/dtype.h"
@@ -23,12 +24,14 @@ struct SafetensorsEntry {
 };
 
 /// Writes a file durably at `path` (which must not be a live file: checkpoints write into a temporary folder).
-/// Data starts 64-byte aligned; entries keep their order. Returns the CRC-32C of the whole file. Throws Io, InvalidArgument.
+/// Data starts 64-byte aligned; entries keep their order and follow each other without gaps, so an entry after one of odd
+/// length is not aligned to its element: copy out of a mapped file, never cast. On a throw no file is left. Returns the CRC-32C of the whole file. Throws Io, InvalidArgument.
 PANTHER_CORE_API std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
                                                  const std::map<std::string, std::string>& metadata = {});
 
 /// A memory-mapped file. Spans stay valid while the object lives. Every header field is checked against the file size
-/// before use: any truncation or damage of structure throws Corrupt with path and offset.
+/// before use: any truncation or damage of structure throws Corrupt with path and place. A file that cannot be opened
+/// throws Io; an element type of the format that Panther lacks, Unsupported. Entries come in the order of their bytes.
 class PANTHER_CORE_API SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
