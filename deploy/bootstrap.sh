@@ -40,7 +40,7 @@ step() {
   fi
   if ((status == 0)); then printf ' %d s\n' $((SECONDS - start)); else
     printf ' failed after %d s; the last lines of %s:\n' $((SECONDS - start)) "$log"
-    tail -n 12 "$log" | sed 's/^/    /'
+    grep -v 'already satisfied' "$log" | tail -n 6 | sed 's/^/    /'
   fi
   return $status
 }
@@ -53,17 +53,17 @@ need_disk() { # need_disk <MiB> <what for>
 
 # --- Debian packages ---------------------------------------------------------------------------------------------------------
 missing_debian() {
-  local wanted=("$@")
-  dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort -u >.panther/have.$$
-  printf '%s\n' "${wanted[@]}" | sort -u | comm -23 - .panther/have.$$
-  rm -f .panther/have.$$
+  local have # dpkg-query fails when it does not know one of the names
+  have=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p') || true
+  comm -23 <(printf '%s\n' "$@" | sort -u) <(sort -u <<<"$have")
 }
 
 install_debian() {
   local packages=("$@") facts download
   if ((EUID != 0)); then
-    fail 77 "missing Debian packages: ${packages[*]}" "Installing them needs root. Run this line, then run deploy/bootstrap.sh again:" "" \
-      "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}"
+    say "missing Debian packages; installing them needs root. Run this line, then run $0 again:"
+    printf '\nsudo apt-get update && sudo apt-get install -y --no-install-recommends %s\n\n' "${packages[*]}"
+    exit 77
   fi
   export DEBIAN_FRONTEND=noninteractive
   local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
