@@ -1,0 +1,19 @@
+#pragma once
+// A model rebuilt from a checkpoint alone.
+#include <string>
+
+#include "runtime/train/session.h"
+
+namespace panther::runtime {
+
+struct CheckpointModel {
+  CheckpointInfo info;
+  LoadedConfig loaded;
+  BuiltModel built;
+  Device device;
+};
+
+/// `given` as users write it (run folder, checkpoints folder, step folder). Verified before it is read.
+CheckpointModel open_checkpoint_model(const std::string& given, const std::string& device);
+
+}  // namespace panther::runtime

@@ -1,0 +1,198 @@
+#include "runtime/train/loop.h"
+
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "runtime/observe/metrics.h"
+#include "runtime/observe/peak_flops.h"
+#include "runtime/observe/progress.h"
+#include "runtime/train/stop_signals.h"
+
+namespace panther::runtime {
+
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+double since(SteadyTime start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+
+/// One run of the loop. Outputs (metrics, progress, checkpoints) exist on rank 0 only.
+class TrainingLoop {
+ public:
+  TrainingLoop(Session& session, const RunFolder& folder)
+      : session_(session), config_(session.config()), folder_(folder),
+        sync_(session.built.parameters, *session.world.collective, config_.comm),
+        loader_(session.data.train, loader_options()),
+        parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
+               static_cast<std::uint64_t>(config_.seed)} {
+    if (!session.world.leader()) return;
+    metrics_.emplace(folder.path, session.step);
+    progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
+    writer_.emplace(folder.checkpoints(), config_.checkpoint);
+    peak_flops_ = peak_flops(session.world.device, config_.dtype) * session.world.size();
+  }
+
+  TrainingOutcome run() {
+    outcome_.first_step = session_.step;
+    session_.built.model->train();
+    if (metrics_) metrics_->write_text("config", "```toml\n" + session_.state().config_toml + "```");
+    validate();
+    outcome_.first_validation = outcome_.last_validation;
+    start_ = std::chrono::steady_clock::now();
+    bool stop = false;
+    while (session_.step < config_.train.steps && !stop) stop = one_step();
+    finish(stop);
+    return outcome_;
+  }
+
+ private:
+  LoaderOptions loader_options() const {
+    return {.seed = static_cast<std::uint64_t>(config_.seed), .global_batch = config_.train.global_batch,
+            .accumulate = config_.train.accumulate, .rank = session_.world.rank(), .world_size = session_.world.size(),
+            .position = session_.position, .device = session_.built.parameters.front().tensor.device(), .prefetch = config_.data.prefetch};
+  }
+
+  /// True when all ranks agreed to stop.
+  bool one_step() {
+    trace_window();
+    const SteadyTime begin = std::chrono::steady_clock::now();
+    const StepBatch batch = loader_.next();
+    const double lr = config_.optim.lr * schedule_factor(config_.schedule, session_.step, config_.train.steps);
+    const comm::ControlWord wish{.stop = stop_requested(), .checkpoint = take_checkpoint_request(), .nonfinite = false};
+    const StepResult result = train_step(parts_, batch, session_.step, lr, wish);
+    ++session_.step;
+    session_.position = batch.next_position;
+    count_nonfinite(result);
+    account(result, batch, since(begin));
+    report(result, lr, since(begin), batch.global_targets);
+    const bool last = session_.step == config_.train.steps;
+    if (due(config_.train.eval_every) || last) validate();
+    const comm::ControlWord& agreed = result.exchange.control;
+    if (due(config_.checkpoint.every) || last || agreed.checkpoint || agreed.stop) save();
+    return agreed.stop;
+  }
+
+  bool due(std::int64_t every) const { return every > 0 && session_.step % every == 0; }
+
+  void count_nonfinite(const StepResult& result) {
+    if (!result.skipped) {
+      nonfinite_in_row_ = 0;
+      return;
+    }
+    ++session_.nonfinite_skipped;
+    ++nonfinite_in_row_;
+    if (session_.world.leader()) {
+      log_warn("step skipped", {{"step", session_.step}, {"why", "loss or gradient is not finite"}, {"loss", result.loss},
+                                {"gradient_norm", result.gradient_norm}, {"in_a_row", nonfinite_in_row_}});
+    }
+    if (nonfinite_in_row_ >= config_.optim.max_nonfinite) {
+      fail(ErrorCode::NonFinite, "loss or gradient was not finite in ", nonfinite_in_row_, " steps in a row, up to step ", session_.step,
+           "; lower ", session_.loaded.origin.at("optim.lr"), " = ", config_.optim.lr, ", lengthen the warm-up, or set optim.clip. The last "
+           "checkpoint is intact");
+    }
+  }
+
+  void account(const StepResult& result, const StepBatch& batch, double step_seconds) {
+    if (session_.step == outcome_.first_step + 1) outcome_.first_loss = result.loss;
+    outcome_.last_loss = result.loss;
+    outcome_.training_seconds += step_seconds;
+    outcome_.targets += batch.global_targets;
+    StepTimes& sum = outcome_.mean_times;
+    sum.data_seconds += result.times.data_seconds;
+    sum.forward_seconds += result.times.forward_seconds;
+    sum.backward_seconds += result.times.backward_seconds;
+    sum.exposed_seconds += result.times.exposed_seconds;
+    sum.optimizer_seconds += result.times.optimizer_seconds;
+    outcome_.mean_bytes_sent += static_cast<double>(result.exchange.bytes_sent);
+  }
+
+  void report(const StepResult& result, double lr, double step_seconds, std::int64_t targets) {
+    if (!progress_) return;
+    const double rate = static_cast<double>(targets) / step_seconds;
+    const double flops = rate * session_.built.cost.step_flops_per_row;
+    const double mfu = peak_flops_ > 0 ? 100 * flops / peak_flops_ : 0;
+    progress_->step({.step = session_.step, .loss = result.loss, .lr = lr, .gradient_norm = result.gradient_norm, .tokens_per_second = rate,
+                     .step_seconds = step_seconds, .mfu_percent = mfu, .bytes_sent = result.exchange.bytes_sent});
+    if (session_.step % config_.train.log_every != 0 && session_.step != config_.train.steps) return;
+    Scalars scalars{{"train/loss", result.loss}, {"train/grad_norm", result.gradient_norm}, {"train/lr", lr},
+                    {"train/skipped", static_cast<double>(session_.nonfinite_skipped)},
+                    {"perf/step_time_s", step_seconds}, {"perf/tokens_per_s", rate}, {"perf/tflops", flops / 1e12},
+                    {"data/wait_s", result.times.data_seconds}, {"perf/forward_s", result.times.forward_seconds},
+                    {"perf/backward_s", result.times.backward_seconds}, {"perf/optimizer_s", result.times.optimizer_seconds},
+                    {"comm/bytes", static_cast<double>(result.exchange.bytes_sent)}, {"comm/time_s", result.exchange.collective_seconds},
+                    {"comm/exposed_s", result.times.exposed_seconds},
+                    {"memory/max_active_gib", static_cast<double>(memory_peak().host_bytes) / (1 << 30)}};
+    if (result.exchange.bytes_sent > 0) {
+      scalars.emplace_back("comm/compression_ratio", static_cast<double>(result.exchange.bytes_dense_f32) / static_cast<double>(result.exchange.bytes_sent));
+    }
+    if (mfu > 0) scalars.emplace_back("perf/mfu_pct", mfu);
+    metrics_->write(session_.step, scalars);
+  }
+
+  void validate() {
+    outcome_.last_validation = evaluate(*session_.built.model, *session_.data.validation, session_.world, config_.train.eval_batches,
+                                        config_.train.global_batch, session_.bf16());
+    if (!metrics_) return;
+    metrics_->write(session_.step, {{"val/loss", outcome_.last_validation.loss}});
+    progress_->note(concat("step ", session_.step, ": validation loss ", std::round(outcome_.last_validation.loss * 1e4) / 1e4));
+  }
+
+  void save() {
+    if (!writer_) return;
+    const TimelineRange range("checkpoint", session_.step);
+    writer_->save(session_.state());
+  }
+
+  void trace_window() {
+    if (config_.profile.steps <= 0) return;
+    const std::int64_t from = outcome_.first_step + config_.profile.start_step;
+    if (session_.step == from) timeline_start(session_.world.rank(), config_.profile.nvtx), tracing_ = true;
+    if (tracing_ && session_.step == from + config_.profile.steps) stop_trace();
+  }
+
+  void stop_trace() {
+    tracing_ = false;
+    outcome_.traced_events = timeline_stop(folder_.trace(session_.world.rank()));
+  }
+
+  void finish(bool stopped) {
+    if (tracing_) stop_trace();
+    if (writer_) writer_->finish();
+    if (progress_) progress_->finish();
+    if (metrics_) metrics_->flush();
+    outcome_.wall_seconds = since(start_);
+    outcome_.last_step = session_.step;
+    outcome_.preempted = stopped && session_.step < config_.train.steps;
+    const double steps = static_cast<double>(std::max<std::int64_t>(1, outcome_.last_step - outcome_.first_step));
+    StepTimes& mean = outcome_.mean_times;
+    for (double* value : {&mean.data_seconds, &mean.forward_seconds, &mean.backward_seconds, &mean.exposed_seconds, &mean.optimizer_seconds}) *value /= steps;
+    outcome_.mean_bytes_sent /= steps;
+  }
+
+  Session& session_;
+  const RunConfig& config_;
+  const RunFolder& folder_;
+  GradientSync sync_;
+  Loader loader_;
+  StepParts parts_;
+  std::optional<MetricsWriter> metrics_;
+  std::optional<Progress> progress_;
+  std::optional<CheckpointWriter> writer_;
+  TrainingOutcome outcome_;
+  SteadyTime start_{};
+  std::int64_t nonfinite_in_row_ = 0;
+  double peak_flops_ = 0;
+  bool tracing_ = false;
+};
+
+}  // namespace
+
+TrainingOutcome run_training(Session& session, const RunFolder& folder) {
+  require_same_state(session);
+  return TrainingLoop(session, folder).run();
+}
+
+}  // namespace panther::runtime

@@ -1,0 +1,64 @@
+#include "runtime/train/resume.h"
+
+#include "core/error.h"
+#include "core/log.h"
+
+namespace panther::runtime {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Rank 0's choice as text; "" = start anew.
+std::string choose_checkpoint(const RunFolder& folder, const std::string& how) {
+  if (how != "auto") return verify_checkpoint(resolve_checkpoint(how)).folder.string();
+  std::vector<SkippedCheckpoint> skipped;
+  const auto newest = newest_valid(folder.checkpoints(), skipped);
+  for (const SkippedCheckpoint& passed : skipped) log_warn("checkpoint skipped", {{"folder", passed.folder.string()}, {"why", passed.why}});
+  return newest ? newest->folder.string() : std::string();
+}
+
+NamedTensors named(const std::vector<ParameterInfo>& parameters) {
+  NamedTensors result;
+  for (const ParameterInfo& parameter : parameters) result.emplace_back(parameter.name, parameter.tensor.detach());
+  return result;
+}
+
+}  // namespace
+
+void load_parameters(const BuiltModel& built, const fs::path& checkpoint) {
+  load_tensors(checkpoint / "model.safetensors", named(built.parameters));
+}
+
+void resume_session(Session& session, const RunFolder& folder, const std::string& how) {
+  if (how.empty()) return;
+  std::string chosen;
+  std::string problem;
+  ErrorCode code = ErrorCode::InvalidArgument;
+  if (session.world.leader()) {
+    try {
+      chosen = choose_checkpoint(folder, how);
+    } catch (const Error& error) {
+      problem = error.message();
+      code = error.code();
+    }
+  }
+  // All ranks fail alike, so that none is left waiting.
+  problem = broadcast_text(session.world, problem);
+  if (!problem.empty()) fail(code, problem);
+  chosen = broadcast_text(session.world, chosen);
+  if (chosen.empty()) return;
+  const CheckpointInfo info = verify_checkpoint(chosen);
+  PANTHER_REQUIRE(info.config_hash == model_hash(session.config()), "checkpoint ", info.folder,
+                  " holds another model than this configuration describes (seed, [model], [[sketch]], data.seq_len or dtype differ); "
+                  "compare ", info.folder / "config.toml", ", or start without --resume");
+  load_parameters(session.built, info.folder);
+  load_tensors(info.folder / "optimizer.safetensors", session.optimizer->state());
+  session.optimizer->set_steps_taken(info.optimizer_steps);
+  session.step = info.step;
+  session.position = info.position;
+  session.nonfinite_skipped = info.nonfinite_skipped;
+  if (session.world.leader()) log_info("resumed", {{"checkpoint", info.folder.string()}, {"step", info.step}});
+}
+
+}  // namespace panther::runtime

@@ -1,0 +1,19 @@
+#pragma once
+// Continuing a run from a checkpoint.
+#include <string>
+
+#include "runtime/export.h"
+#include "runtime/train/run_folder.h"
+#include "runtime/train/session.h"
+
+namespace panther::runtime {
+
+/// `how`: "" starts anew, "auto" takes the newest valid checkpoint of the run folder (none is fine), else a path.
+/// Every rank reads the checkpoint that rank 0 chose. Says which were passed over and why. Throws InvalidArgument when the model of the
+/// checkpoint is another one, Unsupported for a newer version, Corrupt for a damaged file that was asked for by path.
+PANTHER_RUNTIME_API void resume_session(Session& session, const RunFolder& folder, const std::string& how);
+
+/// Model parameters alone, for evaluate and generate.
+PANTHER_RUNTIME_API void load_parameters(const BuiltModel& built, const std::filesystem::path& checkpoint);
+
+}  // namespace panther::runtime
