@@ -37,7 +37,7 @@ Check device_check() {
   if (cuda_kernels() == nullptr) return {"GPU", Health::warning, why_no_cuda(), "CPU runs are not affected; device = \"cuda\" will be refused"};
   std::string found;
   for (int i = 0; i < device_count(); ++i) {
-    found += concat(i > 0 ? "; " : "", device_name(i), ", ", human_bytes(static_cast<double>(device_memory_bytes(i))));
+    found += concat(i > 0 ? "; " : "", device_name(i), ", ", human_bytes(static_cast<double>(device_memory(i).total_bytes)), ", compute capability ", device_capability(i));
   }
   return {"GPU", Health::good, found, ""};
 }
