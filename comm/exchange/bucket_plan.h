@@ -20,6 +20,8 @@ struct GradientSlot {
 struct BucketLimits {
   std::int64_t first_bytes = 256 << 10;   ///< small, so that communication starts early in backward
   std::int64_t bucket_bytes = 4 << 20;
+  std::int64_t first_tail = 0;            ///< elements kept free behind the gradients of the first bucket (control word)
+  std::int64_t other_tail = 0;            ///< the same for the others (contribution count of checked mode)
 };
 
 /// Place of a slot inside its bucket's flat buffer.
@@ -33,7 +35,8 @@ struct Bucket {
   std::vector<BucketMember> members;
   DType dtype = DType::f32;
   int tag = 0;
-  std::int64_t numel = 0;            ///< including padding (members are 64-byte aligned)
+  std::int64_t numel = 0;            ///< including padding (members are 64-byte aligned) and the tail
+  std::int64_t tail = 0;             ///< the last elements, which belong to the exchange
 };
 
 struct BucketPlan {
@@ -41,7 +44,13 @@ struct BucketPlan {
   std::string why;                   ///< one sentence
 };
 
-/// Reverse order of the slots (backward order), closed at the byte limits, tags and dtypes kept apart.
+/// Reverse order of the slots (backward order), closed at the byte limits, tags and dtypes kept apart. Until the first bucket
+/// is closed the limit is `first_bytes`. A slot that does not fit closes the bucket before it when that is at least half full,
+/// and else travels in it: a bucket is never larger than half a limit plus one slot, or the limit. Buckets stand in the order
+/// in which backward completes them. Throws InvalidArgument for negative sizes, limits below 1 and dtypes that are no gradients.
 PANTHER_COMM_API BucketPlan plan_buckets(const std::vector<GradientSlot>& slots, const BucketLimits& limits);
+
+/// 64-bit digest of what the ranks must agree on to exchange by this plan: members, offsets, dtypes, order.
+PANTHER_COMM_API std::uint64_t plan_digest(const BucketPlan& plan);
 
 }  // namespace panther::comm

@@ -13,7 +13,8 @@
 
 namespace panther::comm {
 
-/// One collective of a codec: every rank contributes `count` elements of `dtype`.
+/// One collective of a codec: every rank contributes `count` elements of `dtype`. After an all_gather the wire that `decode` sees
+/// holds every rank's `count` elements in rank order, in memory of the exchange.
 struct Stage {
   enum class Kind { all_reduce, all_gather } kind = Kind::all_reduce;
   DType dtype = DType::f32;
@@ -32,10 +33,14 @@ class PANTHER_COMM_API Codec {
   virtual void decode(std::size_t index, const TensorView& wire, const TensorView& bucket, const KernelSet& kernels, Stream stream) = 0;
   /// True when all_reduce may sum encoded values.
   virtual bool linear() const = 0;
+  /// True when an element that is an integer of 0 to 255 on one rank and zero on the others comes back exactly: then the control
+  /// word rides in the bucket, else it is a message of its own.
+  virtual bool keeps_bytes() const = 0;
 };
 
 struct CodecFactory {
-  std::unique_ptr<Codec> (*make)(const TensorView& bucket, Allocator& allocator);
+  /// A codec for this bucket memory; what it needs for good it takes from the allocator, which must outlive it.
+  std::unique_ptr<Codec> (*make)(const TensorView& bucket, Allocator& allocator) = nullptr;
 };
 using CodecRegistry = Registry<CodecFactory>;
 PANTHER_COMM_API const CodecRegistry& codec_registry();

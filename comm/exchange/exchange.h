@@ -21,8 +21,14 @@ struct PANTHER_COMM_API ExchangeConfig {
   std::string codec = "none";              ///< wire format: none (as computed) | half (bf16 wire, f32 sums)
   std::int64_t bucket_bytes = 4 << 20;
   std::int64_t first_bucket_bytes = 256 << 10;
-  bool checked = false;                    ///< CRC-32C and contribution count per message
+  bool checked = false;                    ///< CRC-32C and contribution count per message (comm/exchange/integrity.h says what they see)
 };
+
+/// Elements that the control word takes behind the gradients of the first bucket; comm/exchange/control_tail.h is the format. It is
+/// exact in every floating dtype and on the wires `none` and `half`: the loss loses no bit.
+PANTHER_COMM_API std::int64_t control_elements(int ranks);
+/// The limits that make plan_buckets() leave the room an Exchange among `ranks` ranks needs.
+PANTHER_COMM_API BucketLimits bucket_limits(const ExchangeConfig& config, int ranks);
 
 /// Travels with every step so that all ranks decide alike. Reduced by "any rank".
 struct ControlWord {
@@ -35,34 +41,46 @@ struct ControlWord {
 struct ExchangeReport {
   ControlWord control;                     ///< of all ranks together
   double loss_sum = 0;                     ///< summed over ranks
-  std::int64_t contributions = 0;          ///< ranks that took part (must be size())
+  std::int64_t contributions = 0;          ///< ranks that took part: size(), or finish() throws Corrupt
   std::int64_t bytes_sent = 0;             ///< by this rank, predicted from the pinned algorithms
   std::int64_t bytes_dense_f32 = 0;        ///< what the same gradients cost uncompressed in f32
-  double collective_seconds = 0;           ///< communication thread busy
+  double collective_seconds = 0;           ///< communication thread busy; on CUDA first to last message, of the step before
   double exposed_seconds = 0;              ///< the caller waited in finish()
   std::int64_t collectives = 0;
 };
 
-/// Owned by the training thread. begin -> mark_ready (any thread, any order) -> finish, once per step.
+/// Owned by the training thread. begin -> set_control -> mark_ready (any thread, any order) -> finish, once per step.
+///
+/// CPU: the collectives run on the communication thread, beside backward. CUDA: that thread queues them on a stream of the
+/// exchange's own, behind an event recorded when a bucket became full; finish() makes the compute stream wait for the sums, and the
+/// host only for the control word. With one rank there is no thread and nothing is encoded: gradients stay as computed.
+///
+/// What the communication thread threw comes out of finish(), of later begin() too: the exchange is then dead. Every failure but
+/// a verdict of checked mode, which all ranks reach together, aborts the collective, so that no peer waits for this rank; so does
+/// destruction between begin() and finish() (an exception in backward).
 class PANTHER_COMM_API Exchange {
  public:
-  /// `buckets[i]` is the flat gradient memory of plan bucket i. On CUDA, `comm_stream` is where collectives are queued.
+  /// `buckets[i]` is the flat gradient memory of plan bucket i, plan.buckets[i].numel long, tail included. `timeout` bounds every
+  /// collective. Collective, kernels, allocator and memory must outlive this. Throws InvalidArgument for memory that does not fit the
+  /// plan and unknown codecs.
   Exchange(Collective& collective, const KernelSet& kernels, Allocator& allocator, BucketPlan plan, std::vector<TensorView> buckets,
-           const ExchangeConfig& config, std::chrono::nanoseconds timeout);
+           const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs = codec_registry());
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   /// Opens a step. `compute_stream` is where gradients are being produced.
   void begin(Stream compute_stream);
-  /// Sets what travels with the first bucket; call before that bucket can be full (before backward).
+  /// Sets what travels with the first bucket (default: no flag, loss 0); call before that bucket can be full (before backward).
+  /// Throws InvalidArgument when it is on its way already.
   void set_control(ControlWord control, double loss_sum);
-  /// Gradient `slot` is final for this step.
+  /// Gradient `slot` is final for this step. Throws InvalidArgument for an unknown slot, a second time, or outside a step.
   void mark_ready(std::int64_t slot);
-  /// Marks what was not marked (parameters without gradient count as zeros), waits for all buckets. Throws what the collective threw.
+  /// Marks what was not marked (parameters without gradient count as zeros), waits for all buckets. Throws what the collective
+  /// threw; Corrupt when a rank's contribution is missing or, in checked mode, a message was damaged.
   ExchangeReport finish();
 
-  /// Called around each collective for timelines: (name, bucket, begin?).
+  /// Called around each collective for timelines: (name, bucket, begin?), on the communication thread; set it between steps.
   std::function<void(const char*, std::int64_t, bool)> trace;
 
  private:
@@ -70,7 +88,7 @@ class PANTHER_COMM_API Exchange {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Throws InvalidArgument naming both values when a 64-bit digest (parameters, sketch seeds, configuration, binary) differs between
+/// Collective. Throws the same InvalidArgument on all ranks naming both values when a 64-bit digest (parameters, sketch seeds, configuration, binary) differs between
 /// ranks: the message names the rank and the `what`.
 PANTHER_COMM_API void require_equal_digests(Collective& collective, const std::vector<std::pair<std::string, std::uint64_t>>& digests,
                                             Deadline deadline);

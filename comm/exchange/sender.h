@@ -1,0 +1,67 @@
+#pragma once
+// Everything about sending one step's messages except when: codecs, collectives, control word, checks and the ledger. One thread.
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "comm/exchange/exchange.h"
+#include "comm/exchange/integrity.h"
+#include "comm/exchange/lane.h"
+
+namespace panther::comm {
+
+class Sender {
+ public:
+  using Trace = std::function<void(const char*, std::int64_t, bool)>;
+
+  Sender(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
+         const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs);
+  ~Sender();
+
+  /// Messages of a step: the buckets in plan order, then the control message where it could not ride in the first bucket.
+  std::size_t messages() const noexcept { return messages_.size(); }
+  Lane& lane() noexcept { return *lane_; }
+
+  void send(std::size_t index, const ControlWord& control, double loss, const Trace& trace);
+  /// After the last message: waits for the control word, judges, reports (not the seconds).
+  ExchangeReport complete();
+  /// True when what complete() threw is thrown by all ranks.
+  bool failed_together() const noexcept { return failed_together_; }
+
+ private:
+  enum class Tail { none, control, presence };
+  struct Message {
+    std::int64_t bucket = -1;                       ///< -1: the control word alone
+    TensorView memory;
+    std::unique_ptr<Codec> codec;
+    std::vector<Stage> stages;
+    std::vector<std::unique_ptr<Workspace>> gathered;  ///< of stage i; null unless it is an all_gather
+    std::size_t first_check = 0;
+    Tail tail_kind = Tail::none;
+    TensorView tail;
+    HostBlock host_tail;
+  };
+
+  void add_buckets(const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config, const CodecRegistry& codecs);
+  void add_message(Message message, std::int64_t tail);
+  void count_bytes(const Message& message);
+  void write_tail(const Message& message, const ControlWord& control, double loss);
+  void run_stage(const Message& message, std::size_t stage, const Trace& trace);
+  static TensorView host_view(const Message& message);
+
+  Collective& collective_;
+  const KernelSet& kernels_;
+  Allocator& allocator_;
+  std::chrono::nanoseconds timeout_;
+  std::unique_ptr<Lane> lane_;
+  std::unique_ptr<Workspace> control_memory_;
+  std::vector<Message> messages_;
+  std::unique_ptr<Integrity> integrity_;
+  std::size_t control_message_ = 0;
+  Work control_work_;
+  ExchangeReport ledger_;                            ///< the part that is the same at every step
+  bool failed_together_ = false;
+};
+
+}  // namespace panther::comm
