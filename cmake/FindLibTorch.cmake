@@ -1,7 +1,8 @@
 # LibTorch from the PyPI wheel, found without importing it. Defines LibTorch::torch (and LibTorch_CUDA when torch_cuda is there).
 #
 # Torch's include folders go by -idirafter: its fmt and protobuf headers would otherwise shadow the system's. torch_cuda is
-# linked with --no-as-needed, or its kernels never register. Never find_package(Torch): it overrides CUDA settings.
+# linked with --no-as-needed, or its kernels never register. libstdc++ stands before it: torch exports a std::filesystem of
+# its own, whose remove_all jumps to address 0 when a program's calls bind to it. Never find_package(Torch): it overrides CUDA settings.
 set(PANTHER_TORCH_ROOT "" CACHE PATH "folder of the torch package (holds include/ and lib/)")
 if(NOT PANTHER_TORCH_ROOT)
   file(GLOB _venv_torch "${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch")
@@ -29,9 +30,9 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
     "SHELL:-idirafter ${PANTHER_TORCH_ROOT}/include" "SHELL:-idirafter ${PANTHER_TORCH_ROOT}/include/torch/csrc/api/include")
   target_link_directories(LibTorch::torch INTERFACE "${PANTHER_TORCH_ROOT}/lib")
   if(LibTorch_CUDA_LIBRARY)
-    target_link_libraries(LibTorch::torch INTERFACE "-Wl,--no-as-needed,-ltorch,-ltorch_cpu,-ltorch_cuda,-lc10,-lc10_cuda,--as-needed")
+    target_link_libraries(LibTorch::torch INTERFACE "-Wl,--no-as-needed,-lstdc++,-ltorch,-ltorch_cpu,-ltorch_cuda,-lc10,-lc10_cuda,--as-needed")
   else()
-    target_link_libraries(LibTorch::torch INTERFACE "-Wl,--no-as-needed,-ltorch,-ltorch_cpu,-lc10,--as-needed")
+    target_link_libraries(LibTorch::torch INTERFACE "-Wl,--no-as-needed,-lstdc++,-ltorch,-ltorch_cpu,-lc10,--as-needed")
   endif()
   string(REPLACE ";" ":" _rpath_link "${LibTorch_RPATH}")
   target_link_options(LibTorch::torch INTERFACE "-Wl,-rpath-link,${_rpath_link}:/usr/local/cuda/lib64")

@@ -1,9 +1,11 @@
 #pragma once
 // Checkpoints: checkpoints/step_<n>/{manifest.json, model.safetensors, optimizer.safetensors, config.toml, config.json, DONE}.
 // Written into a temporary folder, fsynced, DONE last, renamed, `latest` renamed into place. Fixed signs are a seed: zero bytes.
+// DONE holds the size and CRC-32C of the manifest, the manifest those of every other file, chunk by chunk.
+#include <cstdint>
 #include <filesystem>
-#include <future>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,14 +41,17 @@ struct TrainingState {
   NamedTensors optimizer;
   std::vector<LayerFacts> layers;    ///< sketch specs and seed keys
   DataShape shape;                   ///< what the model was built for
+  std::string model_json;            ///< hyper-parameters for other programs: a JSON object, stored as config.json; "" = {}
 };
 
 class PANTHER_RUNTIME_API CheckpointWriter {
  public:
   CheckpointWriter(std::filesystem::path checkpoints_folder, CheckpointConfig config);
   ~CheckpointWriter();               ///< waits for a running save
-  /// Writes step_<n>. Synchronous unless config.async; a failed background save throws from the next call or finish().
-  /// Throws Io (disk full, permission); the previous checkpoint stays `latest`.
+  /// Writes step_<n>, points `latest` at it and deletes what retention no longer keeps. Synchronous unless config.async; then
+  /// the tensors are copied before it returns, and a failed background save throws from the next call or finish().
+  /// Throws Io (disk full, permission); the previous checkpoint stays `latest` and nothing half-written is left.
+  /// One thread at a time; one writer per folder.
   void save(const TrainingState& state);
   void finish();
 
@@ -80,11 +85,15 @@ PANTHER_RUNTIME_API CheckpointInfo verify_checkpoint(const std::filesystem::path
 /// Newest valid checkpoint under `checkpoints_folder`, and those that were passed over with the reason.
 PANTHER_RUNTIME_API std::optional<CheckpointInfo> newest_valid(const std::filesystem::path& checkpoints_folder,
                                                                std::vector<SkippedCheckpoint>& skipped);
-/// Copies stored tensors into the given ones. Throws InvalidArgument on missing, surplus or misshapen names (all of them listed).
+/// Copies stored tensors into the given ones, whatever their device; floating dtypes convert. Throws InvalidArgument listing
+/// every missing, surplus or misshapen name (both shapes), before anything is written.
 PANTHER_RUNTIME_API void load_tensors(const std::filesystem::path& safetensors_file, const NamedTensors& into);
-/// A path given by a user: a step folder, a checkpoints folder, a run folder, or `latest`. Throws InvalidArgument.
+/// Every tensor of a file by name, in host memory of its own.
+PANTHER_RUNTIME_API std::map<std::string, at::Tensor> read_tensors(const std::filesystem::path& safetensors_file);
+/// A path given by a user: a step folder, a checkpoints folder, a run folder, or `latest`. In a folder of
+/// several, what `latest` points at, else the newest finished one. Checks no contents. Throws InvalidArgument saying what is there.
 PANTHER_RUNTIME_API std::filesystem::path resolve_checkpoint(const std::filesystem::path& given);
-/// Which of `steps` (ascending) may be deleted. Pure.
+/// Which of `steps` (ascending) may be deleted; never the last one. Pure.
 PANTHER_RUNTIME_API std::vector<std::int64_t> steps_to_delete(const std::vector<std::int64_t>& steps, const CheckpointConfig& config);
 
 }  // namespace panther::runtime
