@@ -60,7 +60,7 @@ rm -f "$results"
 printf '\n== test preset %s%s\n' "$preset" "${excluded[*]:+, leaving out the labels ${excluded[*]}}"
 start=$SECONDS
 .venv/bin/ctest --test-dir "build/$preset" -j 2 --output-on-failure --no-tests=ignore --output-junit "$results" \
-  --test-output-size-failed 20000 "${selection[@]}" </dev/null
+  --test-output-size-passed 1000000 --test-output-size-failed 1000000 "${selection[@]}" </dev/null
 printf '== tests took %d s; details in build/%s/test-results.xml\n' $((SECONDS - start)) "$preset"
 if [[ ! -s $results ]]; then
   echo "ctest left no results: see its message above; this counts as one failure"

@@ -1,52 +1,71 @@
 """Reads CTest's JUnit file; prints the failed and the skipped tests and, as the last line, `N passed, M failed, K skipped`.
 
-A test counts as skipped when it said so itself (or is disabled); one that could not be started counts as failed.
+Some CTest entries are one GoogleTest case, others a program with many: cases are counted wherever the output shows them. A test counts as
+skipped when it said so itself (or is disabled); one that could not be started, timed out or crashed counts as failed.
 Exit status: 0 when nothing failed and something ran, 1 otherwise.
 """
 import re
 import sys
 import xml.etree.ElementTree as xml
 
+CASE = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?)(?:, where .*)? \(\d+ ms\)$")
+OUTCOMES = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
 
-def outcome(case):
-    if case.get("status") == "run":
+
+def outcome(entry):
+    if entry.get("status") == "run":
         return "passed"
-    skipped = case.find("skipped")
-    if case.get("status") == "disabled" or (skipped is not None and skipped.get("message", "").startswith("SKIP_")):
+    skipped = entry.find("skipped")
+    if entry.get("status") == "disabled" or (skipped is not None and skipped.get("message", "").startswith("SKIP_")):
         return "skipped"
     return "failed"
 
 
-def reason(case):
-    """The line in which a GoogleTest case or a script says why it was skipped."""
-    lines = (case.findtext("system-out") or "").splitlines()
-    for number, line in enumerate(lines):
-        if re.search(r": Skipped$", line) and number + 1 < len(lines):
-            return lines[number + 1].strip()
+def reason(lines):
+    """Why a test was skipped: the line after GoogleTest's 'file:line: Skipped', or a script's 'skipped: reason'."""
+    for line, following in zip(lines, lines[1:] + [""]):
+        if re.search(r":\d+: Skipped$", line):
+            return following.strip()
         if line.startswith("skipped:"):
             return line[len("skipped:"):].strip()
     return ""
 
 
+def cases(entry):
+    """(name, outcome, reason) of every case of one CTest entry."""
+    lines = (entry.findtext("system-out") or "").splitlines()
+    result = outcome(entry)
+    found = []
+    begin = 0
+    for number, line in enumerate(lines):
+        match = CASE.match(line)
+        if match:
+            state = OUTCOMES[match[1]]
+            found.append((f"{entry.get('name')}: {match[2]}", state, reason(lines[begin:number]) if state == "skipped" else ""))
+            begin = number
+    if len(found) < 2:
+        return [(entry.get("name"), result, reason(lines) if result == "skipped" else "")]
+    if result == "failed" and not any(state == "failed" for _, state, _ in found):
+        found.append((f"{entry.get('name')}: the program itself", "failed", ""))
+    return found
+
+
 def main(path):
+    entries = list(xml.parse(path).getroot().iter("testcase"))
     tests = {"passed": [], "failed": [], "skipped": []}
-    for case in xml.parse(path).getroot().iter("testcase"):
-        tests[outcome(case)].append(case)
-    if not any(tests.values()):
+    for entry in entries:
+        for name, state, why in cases(entry):
+            tests[state].append(f"{name}: {why}" if why else name)
+    if not entries:
         print("no test matches the selection")
-    slowest = sorted(tests["passed"] + tests["failed"], key=lambda case: -float(case.get("time", 0)))[:5]
-    if slowest:
-        print("slowest: " + ", ".join(f"{case.get('name')} {float(case.get('time', 0)):.1f} s" for case in slowest))
+    else:
+        slowest = sorted(entries, key=lambda entry: -float(entry.get("time", 0)))[:5]
+        print("slowest: " + ", ".join(f"{entry.get('name')} {float(entry.get('time', 0)):.1f} s" for entry in slowest))
     if tests["skipped"]:
-        print(f"skipped here ({len(tests['skipped'])}):")
-        for case in tests["skipped"]:
-            why = reason(case)
-            print(f"  {case.get('name')}" + (f": {why}" if why else ""))
+        print(f"skipped here ({len(tests['skipped'])}):", *tests["skipped"], sep="\n  ")
     if tests["failed"]:
-        print(f"FAILED ({len(tests['failed'])}); the output stands above:")
-        for case in tests["failed"]:
-            print(f"  {case.get('name')}")
-    print(", ".join(f"{len(cases)} {name}" for name, cases in tests.items()))
+        print(f"FAILED ({len(tests['failed'])}); the output stands above:", *tests["failed"], sep="\n  ")
+    print(", ".join(f"{len(names)} {state}" for state, names in tests.items()))
     return 1 if tests["failed"] or not tests["passed"] else 0
 
 
