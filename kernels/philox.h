@@ -55,9 +55,9 @@ constexpr std::uint64_t hash_name(const char* text, std::size_t length) {
 /// What the fourth counter word says a stream is for; two purposes never share counters.
 enum class RandomDomain : std::uint32_t { signs = 1, init = 2, sampler = 3, dropout = 4, generate = 5, synthetic = 6, split = 7 };
 
-/// Uniform in (0, 1): 24 bits, never 0 and never 1.
+/// Uniform in (0, 1): 23 bits and a half, exact in f32, so never 0 and never 1.
 PANTHER_HOST_DEVICE constexpr float uniform_open(std::uint32_t word) {
-  return (static_cast<float>(word >> 8) + 0.5f) * 5.9604644775390625e-8f;
+  return (static_cast<float>(word >> 9) + 0.5f) * 1.1920928955078125e-7f;
 }
 
 }  // namespace panther
