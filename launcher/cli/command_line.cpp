@@ -1,0 +1,96 @@
+#include "launcher/cli/command_line.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace panther::launcher {
+
+const std::vector<Subcommand>& subcommands() {
+  static const std::vector<Subcommand> kList{
+      {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", true},
+      {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", true},
+      {"evaluate", "CHECKPOINT [--set KEY=VALUE]...", "loss of a checkpoint on the validation data", true},
+      {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", true},
+      {"doctor", "", "what works on this machine, and the remedy for what does not", true},
+      {"schema", "", "the configuration's schema as JSON", true},
+      {"help", "[COMMAND]", "this text, or a command's options", false},
+      {"version", "", "version of this program", false}};
+  return kList;
+}
+
+namespace {
+
+constexpr int kMostRanks = 1024;
+constexpr std::string_view kNproc = "--nproc";
+
+int parse_ranks(std::string_view text) {
+  int ranks = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
+  PANTHER_REQUIRE(error == std::errc() && end == text.data() + text.size() && ranks >= 1 && ranks <= kMostRanks,
+                  "--nproc '", text, "' is not a whole number from 1 to ", kMostRanks, "; it is the number of ranks to start on this machine");
+  return ranks;
+}
+
+/// Takes every --nproc N and --nproc=N out of `words`; the last one counts. The value of another option stays what it is.
+std::optional<int> take_ranks(std::vector<std::string>& words) {
+  std::optional<int> ranks;
+  std::vector<std::string> rest;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == kNproc) {
+      PANTHER_REQUIRE(i + 1 < words.size(), "--nproc needs a value: the number of ranks to start on this machine");
+      ranks = parse_ranks(words[++i]);
+    } else if (words[i].starts_with(kNproc) && words[i].substr(kNproc.size()).starts_with('=')) {
+      ranks = parse_ranks(std::string_view(words[i]).substr(kNproc.size() + 1));
+    } else {
+      rest.push_back(words[i]);
+      if ((words[i] == "--set" || words[i] == "--resume") && i + 1 < words.size()) rest.push_back(words[++i]);
+    }
+  }
+  words = std::move(rest);
+  return ranks;
+}
+
+bool has_any(const std::vector<std::string>& words, std::initializer_list<std::string_view> wanted) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
+  });
+}
+
+[[noreturn]] void fail_unknown(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Subcommand& known : subcommands()) names.emplace_back(known.name);
+  const std::string near = nearest(name, names);
+  fail(ErrorCode::InvalidArgument, "unknown command '", name, "'", near.empty() ? "" : concat("; did you mean '", near, "'?"),
+       " Known: ", join(names), ". `panther help` says what they do");
+}
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  if (arguments.empty()) return {.subcommand = "help", .bare = true, .nproc = {}, .words = {}};
+  line.subcommand = arguments.front();
+  line.words.assign(arguments.begin() + 1, arguments.end());
+  if (line.subcommand == "-h" || line.subcommand == "--help") line.subcommand = "help";
+  if (line.subcommand == "--version" || line.subcommand == "-V") line.subcommand = "version";
+  const auto& known = subcommands();
+  if (std::none_of(known.begin(), known.end(), [&](const Subcommand& each) { return each.name == line.subcommand; }))
+    fail_unknown(line.subcommand);
+  if (line.subcommand != "train") {
+    for (const std::string& word : line.words)
+      PANTHER_REQUIRE(!word.starts_with(kNproc), "--nproc belongs to `panther train`; `panther ", line.subcommand, "` is one process");
+    return line;
+  }
+  std::vector<std::string> rest = line.words;
+  const std::optional<int> ranks = take_ranks(rest);
+  if (ranks && !has_any(rest, {"--dry-run", "--help", "-h", "--keys"})) {
+    line.nproc = ranks;
+    line.words = std::move(rest);
+  }
+  return line;
+}
+
+}  // namespace panther::launcher

@@ -1,0 +1,30 @@
+#pragma once
+// What the command line of `panther` asks for. Pure.
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace panther::launcher {
+
+struct Subcommand {
+  const char* name;
+  const char* arguments;  ///< as help shows them
+  const char* help;       ///< one line
+  bool of_worker;         ///< panther-worker does it
+};
+
+/// In the order of the help.
+const std::vector<Subcommand>& subcommands();
+
+struct CommandLine {
+  std::string subcommand;            ///< "help" when none was given
+  bool bare = false;                 ///< no argument at all
+  std::optional<int> nproc;          ///< ranks to start and watch here; only of train
+  std::vector<std::string> words;    ///< what follows the subcommand, without --nproc where that is set
+};
+
+/// `arguments` without the program's name. Throws InvalidArgument with the nearest known name for an unknown subcommand, and
+/// for a bad --nproc. All other options are left to the subcommand; a plan or a help text needs no ranks, so `nproc` stays unset there.
+CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+}  // namespace panther::launcher

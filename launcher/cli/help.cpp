@@ -1,0 +1,32 @@
+#include "launcher/cli/help.h"
+
+#include "core/text.h"
+#include "launcher/cli/command_line.h"
+
+namespace panther::launcher {
+
+std::string version_text() { return concat("panther ", PANTHER_VERSION, "\n"); }
+
+std::string overview_text() {
+  std::string text =
+      "panther: trains models of sketched layers on one machine or many ranks\n"
+      "\n"
+      "usage: panther COMMAND [ARGUMENTS]\n"
+      "\n";
+  for (const Subcommand& each : subcommands()) {
+    std::string left = concat("  ", each.name);
+    left.resize(12, ' ');
+    text += concat(left, each.help, "\n");
+    if (*each.arguments != '\0') text += concat("              ", each.arguments, "\n");
+  }
+  return text +
+         "\n"
+         "begin with\n"
+         "  panther doctor                                                  is everything here?\n"
+         "  panther train examples/01_sketched_gpt/train.toml --nproc 2     two ranks on this machine\n"
+         "  mpirun -np 4 panther train CONFIG.toml                          ranks that MPI starts (srun and torchrun alike)\n"
+         "\n"
+         "`panther help COMMAND` shows a command's options, `panther train --keys` every configuration key.\n";
+}
+
+}  // namespace panther::launcher
