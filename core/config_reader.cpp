@@ -145,7 +145,7 @@ void ConfigReader::begin_section(std::string_view name, std::string_view) {
   const ConfigValue* source = given(name);
   const std::string key = key_of(name);
   if (source != nullptr) {
-    if (source->kind != Kind::table || source->by_index) fail_type(*source, key, concat("a section [", key, "]"));
+    if (source->kind != Kind::table) fail_type(*source, key, concat("a section [", key, "]"));
     origin_.record(key, source->place);
   }
   frames_.push_back(Frame{source, key, {}});

@@ -11,7 +11,7 @@ namespace panther::detail {
 using Crc32cUpdate = std::uint32_t (*)(std::uint32_t state, const std::byte* bytes, std::size_t size) noexcept;
 
 /// nullptr when this build or this processor has none.
-Crc32cUpdate hardware_crc32c() noexcept;
+PANTHER_CORE_API Crc32cUpdate hardware_crc32c() noexcept;
 
 /// The same by tables, on any processor.
 PANTHER_CORE_API std::uint32_t portable_crc32c(std::uint32_t state, const std::byte* bytes, std::size_t size) noexcept;

@@ -22,8 +22,8 @@ struct LogField {
 struct LogOptions {
   LogLevel level = LogLevel::info;  ///< overridden by PANTHER_LOG=debug|info|warn|error
   int rank = -1;                    ///< printed when >= 0
-  std::string node;                 ///< printed when not empty
-  std::string file;                 ///< also append to this file when not empty
+  std::string node = {};            ///< printed when not empty
+  std::string file = {};            ///< also append to this file when not empty
   bool json = false;                ///< one JSON object per line instead of text
 };
 
