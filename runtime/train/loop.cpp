@@ -9,6 +9,7 @@
 #include "runtime/observe/metrics.h"
 #include "runtime/observe/peak_flops.h"
 #include "runtime/observe/progress.h"
+#include "runtime/tensor/view_of.h"
 #include "runtime/train/stop_signals.h"
 
 namespace panther::runtime {
@@ -18,6 +19,11 @@ namespace {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 double since(SteadyTime start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+
+at::ScalarType compute_type(const std::string& dtype) {
+  if (dtype == "f64") return at::kDouble;
+  return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
+}
 
 /// One run of the loop. Outputs (metrics, progress, checkpoints) exist on rank 0 only.
 class TrainingLoop {
@@ -32,7 +38,7 @@ class TrainingLoop {
     metrics_.emplace(folder.path, session.step);
     progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
     writer_.emplace(folder.checkpoints(), config_.checkpoint);
-    peak_flops_ = peak_flops(session.world.device, config_.dtype) * session.world.size();
+    peak_flops_ = peak_flops(torch_device(session.world.device), compute_type(config_.dtype)) * session.world.size();
   }
 
   TrainingOutcome run() {

@@ -1,0 +1,87 @@
+"""N steps, SIGKILL, resume, N steps = 2N steps, bit for bit; also when the kill falls inside a save."""
+import os
+import signal
+import time
+import unittest
+
+from job import Job
+
+STEPS = 40
+
+
+class Resume(Job):
+    def kill_when(self, name, ranks, ready):
+        """Starts the run and kills the whole job as soon as `ready()` holds."""
+        config = self.config(name, steps=STEPS, checkpoint_every=self.every)
+        process = self.start("train", config, *(["--nproc", str(ranks)] if ranks > 1 else []))
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not ready() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.assertIsNone(process.poll(), "the run ended before it could be killed")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return config
+
+    def resume(self, name, ranks):
+        done = self.train(name, "--resume", "auto", ranks=ranks, steps=STEPS, checkpoint_every=self.every)
+        self.assertEqual(self.model("whole", STEPS), self.model(name, STEPS))
+        self.assertEqual((self.step_folder("whole", STEPS) / "optimizer.safetensors").read_bytes(),
+                         (self.step_folder(name, STEPS) / "optimizer.safetensors").read_bytes())
+        steps = [line["step"] for line in self.metrics(name) if "train/loss" in line]
+        self.assertEqual(steps, list(range(1, STEPS + 1)), "each step is logged once")
+        self.assertEqual(self.losses("whole"), self.losses(name))
+        return done
+
+    def killed_after_a_checkpoint(self, ranks):
+        self.every = 10
+        self.train("whole", ranks=ranks, steps=STEPS, checkpoint_every=self.every)
+        self.kill_when("killed", ranks, lambda: (self.step_folder("killed", 20) / "DONE").exists())
+        self.resume("killed", ranks)
+
+    def test_one_rank(self):
+        self.killed_after_a_checkpoint(1)
+
+    def test_two_ranks(self):
+        self.killed_after_a_checkpoint(2)
+
+    def test_killed_inside_a_save(self):
+        self.every = 1
+        self.train("whole", steps=STEPS, checkpoint_every=self.every)
+        for attempt in range(3):
+            name = f"inside_{attempt}"
+            checkpoints = self.run_folder(name) / "checkpoints"
+
+            def saving():
+                return (checkpoints / f"step_{4 + attempt}").exists() and any(checkpoints.glob(".tmp*"))
+
+            self.kill_when(name, 1, saving)
+            self.resume(name, 1)
+
+    def test_a_damaged_checkpoint_is_passed_over_with_the_reason(self):
+        self.every = 10
+        self.train("whole", steps=STEPS, checkpoint_every=self.every)
+        self.train("bad", steps=30, checkpoint_every=self.every)
+        model = self.step_folder("bad", 30) / "model.safetensors"
+        blob = bytearray(model.read_bytes())
+        blob[len(blob) // 2] ^= 1
+        model.write_bytes(blob)
+        done = self.resume("bad", 1)
+        self.assertIn("checkpoint skipped", done.stderr + done.stdout)
+        self.assertIn("step_30", done.stderr + done.stdout)
+
+    def test_resume_of_another_model_is_refused(self):
+        self.every = 10
+        self.train("run", steps=10, checkpoint_every=10)
+        done = self.train("run", "--resume", "auto", "--set", "model.width=64", steps=20, checkpoint_every=10, code=64)
+        self.assertIn("another model", done.stderr)
+
+    def test_resume_after_the_end_does_nothing_twice(self):
+        self.every = 0
+        self.train("run", steps=10)
+        before = self.model("run", 10)
+        self.train("run", "--resume", "auto", steps=10)
+        self.assertEqual(before, self.model("run", 10))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,61 @@
+"""The main job on a small scale: what it prints and what it leaves."""
+import json
+import re
+import unittest
+
+from job import Job
+
+
+class Train(Job):
+    def test_two_ranks_learn_and_leave_everything(self):
+        done = self.train("run", "--set", "profile.steps=3", "--set", "profile.start_step=2", ranks=2, steps=60, checkpoint_every=30)
+        losses = self.losses()
+        self.assertEqual(len(losses), 60)
+        self.assertLess(losses[-1], 0.75 * losses[0])
+        folder = self.run_folder()
+        for name in ("config.toml", "env.json", "metrics.jsonl", "metrics.csv", "checkpoints/latest/DONE", "checkpoints/step_30/manifest.json",
+                     "traces/rank_0.json", "traces/rank_1.json"):
+            self.assertTrue((folder / name).exists(), name)
+        self.assertTrue(list((folder / "tb").iterdir()))
+        self.assertEqual(len(list(folder.glob("logs/attempt_*/rank_*.out"))), 2)
+        trace = json.loads((folder / "traces" / "rank_1.json").read_text())
+        names = {event["name"] for event in trace["traceEvents"]}
+        self.assertTrue({"forward", "backward", "optimizer"} <= names, names)
+        self.assertEqual(json.loads((folder / "env.json").read_text())["world_size"], 2)
+        for words in ("validation loss", "tokens per second", "exchange exposed", "bytes sent per step", "peak memory", "run folder", "sample"):
+            self.assertIn(words, done.stdout)
+
+    def test_ledger_matches_the_formula(self):
+        self.train("run", ranks=2, steps=2)
+        parameters = sum(len(data) for _, _, data in self.model("run", 2).values())
+        sent = [line["comm/bytes"] for line in self.metrics() if "comm/bytes" in line]
+        # A ring over two ranks sends each byte once; padding and the control word are small.
+        self.assertGreaterEqual(sent[0], parameters)
+        self.assertLess(sent[0], 1.05 * parameters + 4096)
+
+    def test_mlp_on_csv(self):
+        rows = ["a,b,label"] + [f"{i % 7 - 3},{(i * 5) % 11 - 5},{'up' if (i % 7 - 3) > 0 else 'down'}" for i in range(400)]
+        (self.dir / "rows.csv").write_text("\n".join(rows) + "\n")
+
+        def edit(text):
+            text = re.sub(r"\[data\].*?\[model\]", f'[data]\nkind = "csv"\npath = "{self.dir}/rows.csv"\ntarget = "label"\n[model]', text, flags=re.S)
+            return text.replace('kind = "gpt"', 'kind = "mlp"').replace('match = "blocks.*.mlp.*"', 'match = "*"').replace("sketch_size = 8", "sketch_size = 2")
+
+        self.train("run", steps=80, edit=edit)
+        self.assertLess(self.losses()[-1], 0.3)
+
+    def test_wire_format_half_trains_alike(self):
+        self.train("exact", ranks=2, steps=30)
+        self.train("half", "--set", "comm.exchange=half", ranks=2, steps=30)
+        self.assertLess(abs(self.losses("half")[-1] - self.losses("exact")[-1]), 0.05)
+        sent = {name: self.metrics(name)[5]["comm/bytes"] for name in ("exact", "half")}
+        self.assertLess(sent["half"], 0.75 * sent["exact"])
+
+    def test_checked_mode_trains_the_same_bits(self):
+        self.train("plain", ranks=2, steps=5)
+        self.train("checked", "--set", "comm.checked=true", ranks=2, steps=5)
+        self.assertEqual(self.model("plain", 5), self.model("checked", 5))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
