@@ -1,18 +1,17 @@
 #pragma once
 // Two views of one shape walked together, with as few dimensions as their strides allow.
-#include <array>
 #include <cstdint>
 
 #include "kernels/view.h"
 
 namespace panther {
 
-/// Dimensions in order of the second view's strides, largest first; mergeable neighbours merged, sizes of 1 dropped.
+/// Plain arrays, so that kernels take it by value. Dimensions in order of the second view's strides, largest first; mergeable neighbours merged, sizes of 1 dropped.
 struct StridedPair {
   int dims = 0;
-  std::array<std::int64_t, TensorView::kMaxDims> shape{};
-  std::array<std::int64_t, TensorView::kMaxDims> first{};
-  std::array<std::int64_t, TensorView::kMaxDims> second{};
+  std::int64_t shape[TensorView::kMaxDims] = {};
+  std::int64_t first[TensorView::kMaxDims] = {};
+  std::int64_t second[TensorView::kMaxDims] = {};
 };
 
 /// Requires equal shapes without a 0.
