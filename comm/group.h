@@ -16,10 +16,12 @@ struct GroupOptions {
   int rank = 0;
   int size = 1;
   int local_rank = 0;
+  int local_size = 1;            ///< ranks on this host
   Device device;                 ///< where gradients live
   bool mpi_launched = false;
-  std::shared_ptr<Store> store;  ///< needed by gloo and nccl
-  std::string interface_address; ///< gloo: address or interface name to bind ("" = loopback when all ranks are local, else by host name)
+  std::shared_ptr<Store> store;  ///< needed by gloo, nccl and threads; its keys must be fresh: one prefix per group
+  /// gloo: address or interface name to bind. "" = GLOO_SOCKET_IFNAME when set, loopback when all ranks are local, else the host's name.
+  std::string interface_address;
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
 };
 

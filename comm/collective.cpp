@@ -1,0 +1,7 @@
+#include "comm/collective.h"
+
+namespace panther::comm {
+
+Collective::~Collective() = default;
+
+}  // namespace panther::comm
