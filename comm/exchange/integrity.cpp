@@ -115,8 +115,10 @@ void Integrity::sending(std::size_t index, const TensorView& wire, std::int64_t 
   records_[index] = {};
   records_[index].sent = sums.sum;
   records_[index].sent_absolute = sums.absolute;
-  // p - 1 roundings of partial sums (one for 16 bits), and those of adding up in f64 here.
-  records_[index].tolerance = collective_.size() * unit_roundoff(wire.dtype) * 1.01 + 4 * count * 0x1p-53;
+  // p - 1 roundings of partial sums (in f32 and then one for 16 bits), and those of adding up in f64 here.
+  const bool two_bytes = size_of(wire.dtype) == 2;
+  const double partial_sums = collective_.size() * unit_roundoff(two_bytes ? DType::f32 : wire.dtype);
+  records_[index].tolerance = 1.01 * (partial_sums + (two_bytes ? unit_roundoff(wire.dtype) : 0.0)) + 4 * count * 0x1p-53;
   records_[index].slack = count * collective_.size() * smallest_normal_error(wire.dtype);
   if (!linear) records_[index].slack = std::numeric_limits<double>::infinity();
 }

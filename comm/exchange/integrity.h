@@ -6,7 +6,8 @@
 //             the message where the elements lie).
 //   CRC-32C   of the reduced wire, gathered from all ranks: ranks that ended with other bits than the majority are named.
 //   linearity the sum of the reduced elements equals the sum over ranks of the sums of what they sent, up to rounding; sees what
-//             all ranks share, beyond the rounding of the whole message: p u sum |x| with u the wire's unit roundoff.
+//             all ranks share, beyond the rounding of the whole message: p u sum |x| with u = 2^-24 in f32; coarse on two-byte
+//             wires (2^-8 sum |x| in bf16), where a wrong exponent is seen and a wrong fraction is not.
 // One gather per step carries all of it, and the verdict is a function of the gathered table: all ranks reach the same.
 // Messages with nan or inf are not judged: the control word speaks of them. Costs two passes over the wire and, on a device, copies
 // to the host; for debugging and for suspect machines.

@@ -130,10 +130,10 @@ void Sender::write_tail(const Message& message, const ControlWord& control, doub
 void Sender::run_stage(const Message& message, std::size_t stage, const Trace& trace) {
   const Stage& what = message.stages[stage];
   const Deadline deadline = Deadline::after(timeout_);
-  const std::int64_t tail = message.tail.numel();
   const TensorView sent = message.codec->encode(stage, message.memory, kernels_, lane_->stream());
-  const std::int64_t not_gradient = sent.numel() == message.memory.numel() ? tail : 0;
   const bool gather = what.kind == Stage::Kind::all_gather;
+  const bool with_tail = !gather && message.tail_kind != Tail::none && sent.numel() == message.memory.numel();
+  const std::int64_t not_gradient = with_tail ? message.tail.numel() : 0;
   if (integrity_ != nullptr) integrity_->sending(message.first_check + stage, sent, not_gradient, what.op == ReduceOp::sum);
   const char* name = gather ? "all_gather" : "all_reduce";
   if (trace) trace(name, message.bucket, true);
@@ -149,7 +149,7 @@ void Sender::run_stage(const Message& message, std::size_t stage, const Trace& t
   if (message.tail_kind == Tail::control) control_work_ = work;
   if (integrity_ != nullptr) {
     work.wait(deadline);
-    integrity_->received(message.first_check + stage, received, gather ? 0 : not_gradient);
+    integrity_->received(message.first_check + stage, received, not_gradient);
   }
   message.codec->decode(stage, received, message.memory, kernels_, lane_->stream());
 }

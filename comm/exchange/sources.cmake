@@ -1,12 +1,13 @@
-# Sources of the gradient exchange; included by comm/CMakeLists.txt after the target exists.
-target_sources(panther_comm PRIVATE
-  ${CMAKE_CURRENT_LIST_DIR}/bucket_plan.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/codec.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/control_tail.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/digests.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/exchange.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/gather_integers.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/integrity.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/lane.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/sender.cpp)
-panther_family(panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)
+# Sources of the gradient exchange; comm/CMakeLists.txt includes this before it makes the target.
+set(panther_exchange_sources
+  exchange/bucket_plan.cpp
+  exchange/codec.cpp
+  exchange/control_tail.cpp
+  exchange/digests.cpp
+  exchange/exchange.cpp
+  exchange/gather_integers.cpp
+  exchange/integrity.cpp
+  exchange/lane.cpp
+  exchange/sender.cpp)
+# The family adds itself to the target, which exists by the end of the folder.
+cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)
