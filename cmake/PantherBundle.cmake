@@ -1,0 +1,13 @@
+# Extras of the gpu-bundle preset: what a machine with a GPU, Python's torch and nothing else lacks. Included by PantherInstall.cmake.
+
+# Test programs with the label gpu and the benches, as tests/CMakeLists.txt recorded them.
+get_property(gpu_tests GLOBAL PROPERTY PANTHER_GPU_TESTS)
+get_property(benches GLOBAL PROPERTY PANTHER_BENCHES)
+install(TARGETS ${gpu_tests} ${benches} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+string(REPLACE ";" "\n" lines "${gpu_tests}")
+file(WRITE "${PROJECT_BINARY_DIR}/gpu_tests" "${lines}\n")
+file(WRITE "${PROJECT_BINARY_DIR}/torch_version" "${LibTorch_VERSION}\n")
+install(FILES "${PROJECT_BINARY_DIR}/gpu_tests" "${PROJECT_BINARY_DIR}/torch_version" DESTINATION share/panther)
+install(PROGRAMS "${PROJECT_SOURCE_DIR}/deploy/bundle/run.sh" DESTINATION .)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/01_sketched_gpt" DESTINATION examples FILES_MATCHING PATTERN "*.toml" PATTERN "README.md")
+install(SCRIPT "${CMAKE_CURRENT_LIST_DIR}/install_dependencies.cmake")
