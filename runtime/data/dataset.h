@@ -17,9 +17,9 @@ struct PANTHER_RUNTIME_API DataConfig {
   std::string kind = "bytes";          ///< bytes | synthetic | csv
   std::string path;                    ///< file or folder
   std::int64_t seq_len = 128;          ///< tokens per sample (bytes)
-  double val_fraction = 0.1;           ///< share of files (or rows) for validation, by a hash of path (or row)
+  double val_fraction = 0.1;           ///< share of files (or rows) for validation, by a hash of path (or row); 0 = none
   std::string extensions;              ///< bytes: comma-separated suffixes to read, "" = all text files
-  std::string target;                  ///< csv: target column
+  std::string target;                  ///< csv: target column, "" = the last one
   std::string task = "classification"; ///< csv, synthetic: classification | regression
   std::int64_t samples = 4096;         ///< synthetic: rows
   std::int64_t features = 64;          ///< synthetic
@@ -47,12 +47,14 @@ class PANTHER_RUNTIME_API Dataset {
 
 struct Datasets {
   std::shared_ptr<Dataset> train;
-  std::shared_ptr<Dataset> validation;
+  std::shared_ptr<Dataset> validation;  ///< nullptr when data.val_fraction is 0
 };
 struct DatasetFactory {
   Datasets (*make)(const DataConfig&, std::uint64_t seed, const ConfigOrigin&);
 };
 using DatasetRegistry = Registry<DatasetFactory>;
+/// The kinds of data: bytes, csv, synthetic (runtime/data/family/).
+PANTHER_RUNTIME_API const DatasetRegistry& dataset_registry();
 
 /// Throws InvalidArgument naming key, place and remedy (missing or empty path, binary file, fewer bytes than a sequence).
 PANTHER_RUNTIME_API Datasets make_datasets(const DataConfig& config, std::uint64_t seed, const ConfigOrigin& origin);
@@ -87,13 +89,15 @@ struct LoaderOptions {
   bool prefetch = true;
 };
 
-/// Prepares batches on a thread of its own. One caller.
+/// Prepares batches, on a thread of its own with prefetch. One caller. Every rank gets `accumulate` micro-batches.
 class PANTHER_RUNTIME_API Loader {
  public:
+  /// Throws InvalidArgument when the global batch has fewer samples than there are ranks.
   Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
+  /// Waits for the next batch and rethrows what went wrong while preparing it.
   StepBatch next();
 
  private:

@@ -21,14 +21,20 @@ struct ProgressReport {
   std::int64_t bytes_sent = 0;     ///< per step
 };
 
+enum class ProgressStyle { automatic, bar, lines };
+
+/// Writes to stdout. One thread.
 class PANTHER_RUNTIME_API Progress {
  public:
-  /// `unit` is "tokens" or "samples". A tty on stdout gets the bar (unless NO_COLOR / dumb terminal), others a line every few seconds.
-  Progress(std::int64_t first_step, std::int64_t total_steps, std::string unit);
+  /// `first_step` steps are done already; `unit` is "tokens" or "samples". Automatic: a tty on stdout gets the bar (without colour when
+  /// NO_COLOR is set; TERM=dumb gets lines), others a line every five seconds.
+  Progress(std::int64_t first_step, std::int64_t total_steps, std::string unit, ProgressStyle style = ProgressStyle::automatic);
   ~Progress();
+  /// `report.step` steps are done now.
   void step(const ProgressReport& report);
   /// Prints a line above the bar ("step 500: validation loss 1.83").
   void note(const std::string& line);
+  /// Removes the bar and prints the last report as a line. The destructor only removes the bar.
   void finish();
 
  private:

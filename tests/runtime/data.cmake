@@ -1,0 +1,1 @@
+panther_runtime_test(runtime_data_test SOURCES data/bytes_test.cpp data/loader_test.cpp data/rows_test.cpp data/sampler_test.cpp)
