@@ -16,7 +16,7 @@ struct PANTHER_RUNTIME_API SketchRule {
   std::string match;                ///< glob over module paths, "blocks.*.mlp.*"
   std::string kind = "sketched";    ///< dense | sketched | factorized (a member of the linear family)
   std::int64_t sketch_size = 16;    ///< R; for factorized the inner width
-  std::string init = "scratch";     ///< scratch | fitted | unbiased (the last two need init_from)
+  std::string init = "scratch";     ///< scratch | fitted | unbiased | imported, see SketchSpec
   void fields(FieldVisitor& v);
 };
 
@@ -24,9 +24,14 @@ struct PANTHER_RUNTIME_API SketchRule {
 struct SketchSpec {
   std::string kind = "dense";
   std::int64_t sketch_size = 0;
+  /// scratch: random. fitted, unbiased: random, to be replaced by `initialise_from_dense`. imported: the signs come from
+  /// elsewhere and are stored with the weights, one bit each.
   std::string init = "scratch";
   double alpha = 0;                 ///< 1 / (2 sqrt(R0)), stored at creation
 };
+
+/// 1 / (2 sqrt(R0)): with it one Adam step changes an entry of W by about lr.
+PANTHER_RUNTIME_API double native_alpha(std::int64_t sketch_size);
 
 /// Applies rules to paths and remembers which rules matched. Errors name the rule's place in the configuration.
 class PANTHER_RUNTIME_API SketchPolicy {
