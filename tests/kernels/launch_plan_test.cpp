@@ -1,0 +1,60 @@
+#include "kernels/cuda/launch_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace panther::cuda {
+namespace {
+
+TEST(LaunchPlan, ElementwiseCoversEverythingWithinTheGrid) {
+  EXPECT_EQ(plan_elementwise(0).blocks, 0u);
+  EXPECT_EQ(plan_elementwise(1).blocks, 1u);
+  EXPECT_EQ(plan_elementwise(kChunk).blocks, 1u);
+  EXPECT_EQ(plan_elementwise(kChunk + 1).blocks, 2u);
+  EXPECT_EQ(plan_elementwise(std::int64_t{1} << 40).blocks, kMaxBlocks);
+  EXPECT_EQ(kChunk % kThreads, 0);
+}
+
+TEST(LaunchPlan, TilesStayWithinTheGridLimits) {
+  EXPECT_EQ(plan_tiles(1, 1, 64, 64).rows, 1u);
+  EXPECT_EQ(plan_tiles(65, 129, 64, 64).rows, 2u);
+  EXPECT_EQ(plan_tiles(65, 129, 64, 64).columns, 3u);
+  EXPECT_EQ(plan_tiles(std::int64_t{1} << 30, 1, 64, 64).rows, 65535u);
+}
+
+// Every element of every tensor belongs to exactly one chunk, found from any starting guess not behind it.
+TEST(LaunchPlan, ChunksPartitionTheTensors) {
+  const std::vector<std::int64_t> sizes = {1, kChunk, kChunk + 1, 3, 10 * kChunk - 1};
+  ChunkMap map;
+  for (const std::int64_t size : sizes) map.add(size);
+  std::vector<std::int64_t> covered(sizes.size(), 0);
+  int walking = 0;
+  for (std::int64_t chunk = 0; chunk < map.chunks; ++chunk) {
+    walking = map.tensor_of(chunk, walking);
+    EXPECT_EQ(walking, map.tensor_of(chunk, 0));
+    const auto tensor = static_cast<std::size_t>(walking);
+    const std::int64_t begin = (chunk - map.chunk_begin[walking]) * kChunk;
+    ASSERT_EQ(begin, covered[tensor]);
+    covered[tensor] += std::min(kChunk, sizes[tensor] - begin);
+  }
+  EXPECT_EQ(covered, sizes);
+  EXPECT_EQ(map.chunks, 1 + 1 + 2 + 1 + 10);
+}
+
+TEST(LaunchPlan, AFullMapSaysSo) {
+  ChunkMap map;
+  int added = 0;
+  while (!map.full() && added < 1000) EXPECT_EQ(map.add(5), added++);
+  EXPECT_EQ(added, kTensorsPerLaunch);
+  EXPECT_EQ(map.tensor_of(map.chunks - 1, 0), kTensorsPerLaunch - 1);
+}
+
+// The reduction folds its partial sums with one block, whose tree halves the threads.
+TEST(LaunchPlan, ReductionShapeFitsItsTree) {
+  EXPECT_EQ(kReduceBlocks % kThreads, 0);
+  EXPECT_EQ(kThreads & (kThreads - 1), 0);
+}
+
+}  // namespace
+}  // namespace panther::cuda
