@@ -1,9 +1,10 @@
 # Extras of the gpu-bundle preset: what a machine with a GPU, Python's torch and nothing else lacks. Included by PantherInstall.cmake.
 
-# Test programs with the label gpu and the benches, as tests/CMakeLists.txt recorded them.
+# Test programs that need a GPU, recorded by panther_test as <program>[:<GoogleTest filter>], and the benches.
 get_property(gpu_tests GLOBAL PROPERTY PANTHER_GPU_TESTS)
 get_property(benches GLOBAL PROPERTY PANTHER_BENCHES)
-install(TARGETS ${gpu_tests} ${benches} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+list(TRANSFORM gpu_tests REPLACE ":.*" "" OUTPUT_VARIABLE test_programs)
+install(TARGETS ${test_programs} ${benches} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 string(REPLACE ";" "\n" lines "${gpu_tests}")
 file(WRITE "${PROJECT_BINARY_DIR}/gpu_tests" "${lines}\n")
 file(WRITE "${PROJECT_BINARY_DIR}/torch_version" "${LibTorch_VERSION}\n")

@@ -48,10 +48,10 @@ export LD_LIBRARY_PATH=$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 gpu_tests() {
   local program output status passed=0 failed=0 skipped=0 count
   output=$(mktemp)
-  while read -r program; do
-    printf '== %s\n' "$program"
+  while IFS=: read -r program filter; do
+    printf '== %s %s\n' "$program" "$filter"
     status=0
-    "$here/bin/$program" "$@" 2>&1 | tee "$output" || status=${PIPESTATUS[0]}
+    "$here/bin/$program" --gtest_filter="${filter:-*}" "$@" 2>&1 | tee "$output" || status=${PIPESTATUS[0]}
     for count in passed:PASSED failed:FAILED skipped:SKIPPED; do
       declare "${count%%:*}=$((${count%%:*} + $(sed -n "s/^\[  ${count##*:}  *\] \([0-9]*\) tests\{0,1\}[.,].*/\1/p" "$output" | tail -n 1 | grep . || echo 0)))"
     done
