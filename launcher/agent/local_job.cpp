@@ -33,7 +33,8 @@ using std::chrono::milliseconds;
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "panther_XXXXXX").string();
+    const std::string folder = env_value("TMPDIR").value_or("/tmp");
+    std::string name = (fs::path(folder.empty() ? "/tmp" : folder) / "panther_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
       fail(ErrorCode::Io, "cannot create a temporary folder '", name, "': ", std::strerror(errno), "; set TMPDIR to a writable folder");
     path_ = name;
