@@ -1,7 +1,6 @@
 // gloo's TCP transport as a Transport. Its collectives are not used: they cannot be aborted from another thread, and which
 // of them runs depends on sizes in ways that the byte ledger could not predict.
 #include <dlfcn.h>
-#include <gloo/common/error.h>
 #include <gloo/rendezvous/context.h>
 #include <gloo/rendezvous/store.h>
 #include <gloo/transport/tcp/device.h>
@@ -9,6 +8,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "comm/backends/backends.h"
@@ -145,7 +145,7 @@ class GlooTransport final : public Transport {
         buffer->recv(peer, kSlot);
       }
       return std::make_unique<GlooTransfer>(waiting_, *context_, std::move(buffer), peer, sends);
-    } catch (const gloo::Exception& error) {
+    } catch (const std::exception& error) {
       fail(ErrorCode::PeerLost, "gloo (rank ", rank(), " of ", size(), ") lost rank ", peer, ": ", error.what());
     }
   }
@@ -166,6 +166,15 @@ gloo::transport::tcp::attr address_for(const GroupOptions& options) {
   }
   (::if_nametoindex(address.c_str()) != 0 ? result.iface : result.hostname) = address;
   return result;
+}
+
+std::shared_ptr<gloo::transport::Device> open_device(const gloo::transport::tcp::attr& address) {
+  try {
+    return gloo::transport::tcp::CreateDevice(address);
+  } catch (const std::exception& error) {
+    fail(ErrorCode::InvalidArgument, "gloo cannot use '", address.iface.empty() ? address.hostname : address.iface, "': ", error.what(),
+         "; set comm.interface_address or GLOO_SOCKET_IFNAME to a network interface or address of this host");
+  }
 }
 
 std::string library_of(const void* address) {
@@ -191,9 +200,8 @@ std::unique_ptr<Collective> make_gloo(const GroupOptions& options) {
   PANTHER_REQUIRE(options.store != nullptr || options.size == 1, "comm.backend = gloo with ", options.size,
                   " ranks needs a store to meet in; start with `panther train --nproc N`, or set PANTHER_STORE or MASTER_ADDR and MASTER_PORT");
   const Deadline deadline = Deadline::after(options.timeout);
-  const gloo::transport::tcp::attr address = address_for(options);
+  std::shared_ptr<gloo::transport::Device> device = open_device(address_for(options));
   try {
-    std::shared_ptr<gloo::transport::Device> device = gloo::transport::tcp::CreateDevice(address);
     auto context = std::make_shared<gloo::rendezvous::Context>(options.rank, options.size);
     context->setTimeout(gloo_time(deadline));
     if (options.size > 1) {
@@ -201,10 +209,11 @@ std::unique_ptr<Collective> make_gloo(const GroupOptions& options) {
       context->connectFullMesh(store, device);
     }
     return make_message_collective(std::make_unique<GlooTransport>(std::move(context)));
-  } catch (const gloo::Exception& error) {
-    const std::string place = address.iface.empty() ? address.hostname : address.iface;
-    fail(deadline.passed() ? ErrorCode::Timeout : ErrorCode::PeerLost, "gloo (rank ", options.rank, " of ", options.size,
-         ") cannot connect over ", place, ": ", error.what(), "; set comm.interface_address or GLOO_SOCKET_IFNAME to a network all ranks share");
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail(deadline.passed() ? ErrorCode::Timeout : ErrorCode::PeerLost, "gloo (rank ", options.rank, " of ", options.size, ") cannot connect over ",
+         device->str(), ": ", error.what(), "; set comm.interface_address or GLOO_SOCKET_IFNAME to a network all ranks share");
   }
 }
 
