@@ -1,0 +1,12 @@
+# Two glooes in one process: libgloo's symbols must win over libtorch_cpu's, or the backend must refuse.
+if(PANTHER_WITH_TORCH AND PANTHER_WITH_GLOO)
+  find_package(LibTorch REQUIRED)
+  set(loaded_with_torch gloo_with_torch_test.cpp rank_world.cpp queue_transport.cpp collective_contract.cpp)
+  panther_test(gloo_before_torch_test SOURCES ${loaded_with_torch} LINK panther_comm LibTorch::torch)
+  panther_test(gloo_after_torch_test SOURCES ${loaded_with_torch} LINK LibTorch::torch panther_comm)
+  target_compile_definitions(gloo_before_torch_test PRIVATE PANTHER_GLOO_FIRST=1)
+  target_compile_definitions(gloo_after_torch_test PRIVATE PANTHER_GLOO_FIRST=0)
+  foreach(program gloo_before_torch_test gloo_after_torch_test)
+    set_target_properties(${program} PROPERTIES BUILD_RPATH "${LibTorch_RPATH};/usr/local/cuda/lib64")
+  endforeach()
+endif()
