@@ -55,7 +55,9 @@ void FieldLister::field(std::string_view name, std::int64_t& value, const FieldI
 void FieldLister::field(std::string_view name, double& value, const FieldInfo& info) { add(name, "number", value, info); }
 void FieldLister::field(std::string_view name, std::string& value, const FieldInfo& info) { add(name, "text", value, info); }
 void FieldLister::field(std::string_view name, std::vector<double>& value, const FieldInfo& info) { add(name, "numbers", value, info); }
-void FieldLister::field(std::string_view name, std::vector<std::int64_t>& value, const FieldInfo& info) { add(name, "integers", value, info); }
+void FieldLister::field(std::string_view name, std::vector<std::int64_t>& value, const FieldInfo& info) {
+  add(name, "integers", value, info);
+}
 void FieldLister::field(std::string_view name, std::vector<std::string>& value, const FieldInfo& info) { add(name, "texts", value, info); }
 
 ListedSection& FieldLister::at() {
@@ -151,7 +153,9 @@ std::size_t widest(const ListedSection& section) {
 }
 
 void write_help(const ListedSection& section, std::size_t width, std::string& out) {
-  if (!section.key.empty()) out += concat("\n", section.array ? concat("[[", table_name(section.key), "]]") : concat("[", section.key, "]"), "  ", section.help, "\n");
+  if (!section.key.empty())
+    out +=
+        concat("\n", section.array ? concat("[[", table_name(section.key), "]]") : concat("[", section.key, "]"), "  ", section.help, "\n");
   for (const ListedField& field : section.fields) {
     const std::string head = concat(field.key, " = ", field.value);
     const std::string padding(width > head.size() ? width - head.size() : 0, ' ');
@@ -175,7 +179,8 @@ std::string schema_of(const ListedField& field) {
 
 void collect_schema(const ListedSection& section, std::vector<std::string>& sections, std::vector<std::string>& fields) {
   if (!section.key.empty())
-    sections.push_back(concat("{\"key\":", json_quote(section.key), ",\"array\":", section.array ? "true" : "false", ",\"help\":", json_quote(section.help), "}"));
+    sections.push_back(concat("{\"key\":", json_quote(section.key), ",\"array\":", section.array ? "true" : "false",
+                              ",\"help\":", json_quote(section.help), "}"));
   for (const ListedField& field : section.fields) fields.push_back(schema_of(field));
   for (const ListedSection& child : section.children) collect_schema(child, sections, fields);
 }

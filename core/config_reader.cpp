@@ -15,7 +15,8 @@ namespace {
 using Kind = ConfigValue::Kind;
 
 [[noreturn]] void fail_type(const ConfigValue& value, std::string_view key, std::string_view wanted, std::string_view remedy = "") {
-  fail(ErrorCode::InvalidArgument, value.place, ": ", key, " wants ", wanted, ", but is ", describe(value), remedy.empty() ? "" : "; ", remedy);
+  fail(ErrorCode::InvalidArgument, value.place, ": ", key, " wants ", wanted, ", but is ", describe(value), remedy.empty() ? "" : "; ",
+       remedy);
 }
 
 std::string range_text(const FieldInfo& info) {
@@ -58,7 +59,8 @@ void read(const ConfigValue& value, std::string_view key, const FieldInfo& info,
   if (!info.choices.empty() && std::find(info.choices.begin(), info.choices.end(), text) == info.choices.end()) {
     const std::string near = nearest(text, info.choices);
     fail(ErrorCode::InvalidArgument, value.place, ": ", key, " does not know ", toml_text(text),
-         near.empty() ? "" : concat("; did you mean ", toml_text(near), "?"), near.empty() ? "; allowed: " : " Allowed: ", join(info.choices));
+         near.empty() ? "" : concat("; did you mean ", toml_text(near), "?"),
+         near.empty() ? "; allowed: " : " Allowed: ", join(info.choices));
   }
   out = text;
 }
@@ -73,8 +75,8 @@ std::map<std::size_t, const ConfigValue*> indexed(const ConfigValue& value, std:
   for (const auto& [name, item] : value.table) {
     std::size_t index = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-    PANTHER_REQUIRE(error == std::errc() && end == name.data() + name.size(), item.key_place, ": '", name, "' is not the number of an element of ",
-                    key);
+    PANTHER_REQUIRE(error == std::errc() && end == name.data() + name.size(), item.key_place, ": '", name,
+                    "' is not the number of an element of ", key);
     items.emplace(index, &item);
   }
   for (const auto& [index, item] : items) {

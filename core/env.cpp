@@ -184,8 +184,9 @@ void read_pmi(Environment& env, RankFacts& facts) {
   facts.rank = env.need({"PMIX_RANK", "PMI_RANK"});
   facts.world_size = in_slurm_step(env) ? env.need({"PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}) : env.need({"PMI_SIZE"});
   read_local_facts(env, facts);
-  env.require_whole("the process manager's variables", known,
-                    "start the program with mpirun or srun, set PANTHER_RANK and PANTHER_WORLD_SIZE by hand, or unset PMIX_RANK and PMI_RANK");
+  env.require_whole(
+      "the process manager's variables", known,
+      "start the program with mpirun or srun, set PANTHER_RANK and PANTHER_WORLD_SIZE by hand, or unset PMIX_RANK and PMI_RANK");
 }
 
 void read_slurm(Environment& env, RankFacts& facts) {

@@ -25,7 +25,8 @@ struct SafetensorsEntry {
 
 /// Writes a file durably at `path` (which must not be a live file: checkpoints write into a temporary folder).
 /// Data starts 64-byte aligned; entries keep their order and follow each other without gaps, so an entry after one of odd
-/// length is not aligned to its element: copy out of a mapped file, never cast. On a throw no file is left. Returns the CRC-32C of the whole file. Throws Io, InvalidArgument.
+/// length is not aligned to its element: copy out of a mapped file, never cast. On a throw no file is left. Returns the CRC-32C of the
+/// whole file. Throws Io, InvalidArgument.
 PANTHER_CORE_API std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
                                                  const std::map<std::string, std::string>& metadata = {});
 

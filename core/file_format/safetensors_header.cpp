@@ -161,8 +161,8 @@ std::string make_safetensors_header(std::span<const SafetensorsEntry> entries, c
     std::uint64_t offset = 0;
     for (const SafetensorsEntry& entry : entries) {
       PANTHER_REQUIRE(names.insert(entry.name).second, "the tensor name '", entry.name, "' is reserved or comes twice");
-      PANTHER_REQUIRE(entry.shape.size() <= kMaxDims, "tensor '", entry.name, "' has ", entry.shape.size(), " dimensions; at most ", kMaxDims,
-                      " can be stored");
+      PANTHER_REQUIRE(entry.shape.size() <= kMaxDims, "tensor '", entry.name, "' has ", entry.shape.size(), " dimensions; at most ",
+                      kMaxDims, " can be stored");
       const auto bytes = bytes_of(entry.shape, entry.dtype);
       PANTHER_REQUIRE(bytes && *bytes == entry.bytes.size(), "tensor '", entry.name, "' of shape [", join(entry.shape), "] and dtype ",
                       dtype_name(entry.dtype), " does not fit its ", entry.bytes.size(), " bytes");

@@ -79,13 +79,16 @@ TEST_P(BadFiles, SayWhereWhatAndWhatIsAllowed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(UnknownKeys, BadFiles, testing::Values(
-    Bad{"sed = 1", {"a.toml:1:1: unknown key sed; did you mean seed?", "the top level knows: name, optim, seed"}},
-    Bad{"\n\n[optim]\n  lrr = 1", {"a.toml:4:3: unknown key optim.lrr; did you mean optim.lr?", "[optim] knows: schedule, lr, fused, betas"}},
-    Bad{"lr = 1", {"unknown key lr; did you mean optim.lr?"}},
-    Bad{"[optm]\nlr = 1", {"a.toml:1:2: unknown key optm; did you mean optim?"}},
-    Bad{"[[sketch]]\n[[sketch]]\nsketchsize = 1", {"a.toml:3:1: unknown key sketch[1].sketchsize; did you mean sketch[1].sketch_size?"}},
-    Bad{"banana = 1", {"unknown key banana; the top level knows"}}));
+INSTANTIATE_TEST_SUITE_P(
+    UnknownKeys, BadFiles,
+    testing::Values(Bad{"sed = 1", {"a.toml:1:1: unknown key sed; did you mean seed?", "the top level knows: name, optim, seed"}},
+                    Bad{"\n\n[optim]\n  lrr = 1",
+                        {"a.toml:4:3: unknown key optim.lrr; did you mean optim.lr?", "[optim] knows: schedule, lr, fused, betas"}},
+                    Bad{"lr = 1", {"unknown key lr; did you mean optim.lr?"}},
+                    Bad{"[optm]\nlr = 1", {"a.toml:1:2: unknown key optm; did you mean optim?"}},
+                    Bad{"[[sketch]]\n[[sketch]]\nsketchsize = 1",
+                        {"a.toml:3:1: unknown key sketch[1].sketchsize; did you mean sketch[1].sketch_size?"}},
+                    Bad{"banana = 1", {"unknown key banana; the top level knows"}}));
 
 INSTANTIATE_TEST_SUITE_P(WrongTypes, BadFiles, testing::Values(
     Bad{"seed = \"7\"", {"a.toml:1:8: seed wants a whole number, but is the text \"7\""}},
@@ -103,15 +106,17 @@ INSTANTIATE_TEST_SUITE_P(WrongTypes, BadFiles, testing::Values(
     Bad{"widths = [3, 2.5]", {"a.toml:1:14: widths[1] wants a whole number, but is the number 2.5"}},
     Bad{"[widths]\n0 = 3", {"widths wants an array of whole numbers, but is a table"}}));
 
-INSTANTIATE_TEST_SUITE_P(OutOfRange, BadFiles, testing::Values(
-    Bad{"[optim]\nlr = -0.5", {"a.toml:2:6: optim.lr is the number -0.5; it must be at least 0"}},
-    Bad{"[optim]\nlr = nan", {"it must be at least 0"}},
-    Bad{"[optim.schedule]\nwarmup = 1.5", {"optim.schedule.warmup is the number 1.5; it must be from 0 to 1"}},
-    Bad{"[[sketch]]\nsketch_size = 0", {"sketch[0].sketch_size is the whole number 0; it must be from 1 to 1048576"}},
-    Bad{"[optim]\nbetas = [0.9, 2]", {"optim.betas[1] is the whole number 2"}},
-    Bad{"widths = [0]", {"widths[0] is the whole number 0; it must be at least 1 features"}},
-    Bad{"[optim.schedule]\nkind = \"cosin\"", {"a.toml:2:8: optim.schedule.kind does not know \"cosin\"; did you mean \"cosine\"? Allowed: constant, cosine"}},
-    Bad{"tags = [\"a\", \"z\"]", {"a.toml:1:14: tags[1] does not know \"z\"", "llowed: a, b, c"}}));
+INSTANTIATE_TEST_SUITE_P(
+    OutOfRange, BadFiles,
+    testing::Values(Bad{"[optim]\nlr = -0.5", {"a.toml:2:6: optim.lr is the number -0.5; it must be at least 0"}},
+                    Bad{"[optim]\nlr = nan", {"it must be at least 0"}},
+                    Bad{"[optim.schedule]\nwarmup = 1.5", {"optim.schedule.warmup is the number 1.5; it must be from 0 to 1"}},
+                    Bad{"[[sketch]]\nsketch_size = 0", {"sketch[0].sketch_size is the whole number 0; it must be from 1 to 1048576"}},
+                    Bad{"[optim]\nbetas = [0.9, 2]", {"optim.betas[1] is the whole number 2"}},
+                    Bad{"widths = [0]", {"widths[0] is the whole number 0; it must be at least 1 features"}},
+                    Bad{"[optim.schedule]\nkind = \"cosin\"",
+                        {"a.toml:2:8: optim.schedule.kind does not know \"cosin\"; did you mean \"cosine\"? Allowed: constant, cosine"}},
+                    Bad{"tags = [\"a\", \"z\"]", {"a.toml:1:14: tags[1] does not know \"z\"", "llowed: a, b, c"}}));
 
 INSTANTIATE_TEST_SUITE_P(Syntax, BadFiles, testing::Values(
     Bad{"seed = 1\nseed = 2", {"a.toml:2:", "not valid TOML", "seed"}}, Bad{"seed = ", {"a.toml:1:"}}, Bad{"widths = [1,", {"a.toml:1:"}},
@@ -125,7 +130,8 @@ TEST(ConfigFile, AMissingFileOrAFolderIsTheUsersMistake) {
                [&] { load_config(folder / "none.toml", {}, visit_of(config)); });
   expect_error(ErrorCode::InvalidArgument, {"is a folder"}, [&] { load_config(folder.path(), {}, visit_of(config)); });
   write_file_atomic(folder / "c.toml", "seed = x");
-  expect_error(ErrorCode::InvalidArgument, {(folder / "c.toml").string() + ":1:8"}, [&] { load_config(folder / "c.toml", {}, visit_of(config)); });
+  expect_error(ErrorCode::InvalidArgument, {(folder / "c.toml").string() + ":1:8"},
+               [&] { load_config(folder / "c.toml", {}, visit_of(config)); });
   write_file_atomic(folder / "c.toml", "seed = 5");
   load_config(folder / "c.toml", {"name=n"}, visit_of(config));
   EXPECT_EQ(config.seed, 5);

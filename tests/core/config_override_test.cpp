@@ -71,17 +71,20 @@ void PrintTo(const Bad& value, std::ostream* out) { *out << test::case_name(valu
 class BadOverrides : public testing::TestWithParam<Bad> {};
 
 TEST_P(BadOverrides, AreErrorsThatQuoteTheOverride) {
-  expect_error(ErrorCode::InvalidArgument, {"--set " + GetParam().override_text, GetParam().piece}, [&] { load(kTwoRules, {GetParam().override_text}); });
+  expect_error(ErrorCode::InvalidArgument, {"--set " + GetParam().override_text, GetParam().piece},
+               [&] { load(kTwoRules, {GetParam().override_text}); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, BadOverrides, testing::Values(
-    Bad{"seed", "has no '='"}, Bad{"=1", "empty part"}, Bad{"optim..lr=1", "empty part"}, Bad{"sketch[0]x=1", "text follows ']'"},
-    Bad{"sed=1", "unknown key sed; did you mean seed?"}, Bad{"optim.lrr=1", "did you mean optim.lr?"},
-    Bad{"seed=fast", "seed wants a whole number, but is the text \"fast\""}, Bad{"seed=1\n2", "seed wants a whole number"},
-    Bad{"seed.x=1", "seed wants a whole number, but is a table"}, Bad{"sketch.3.match=x", "has 2 elements; the next new one is number 2"},
-    Bad{"sketch.match=x", "is an array; name an element"}, Bad{"sketch.0.match.x=1", "is the text \"a\", not a section"},
-    Bad{"tags=[a,b]", "text inside arrays and tables needs quotes"}, Bad{"name=\"open", "is not a TOML value"}, Bad{"optim.0=1", "unknown key optim.0"},
-    Bad{"widths.4=1", "widths has 0 elements"}));
+INSTANTIATE_TEST_SUITE_P(
+    Each, BadOverrides,
+    testing::Values(Bad{"seed", "has no '='"}, Bad{"=1", "empty part"}, Bad{"optim..lr=1", "empty part"},
+                    Bad{"sketch[0]x=1", "text follows ']'"}, Bad{"sed=1", "unknown key sed; did you mean seed?"},
+                    Bad{"optim.lrr=1", "did you mean optim.lr?"}, Bad{"seed=fast", "seed wants a whole number, but is the text \"fast\""},
+                    Bad{"seed=1\n2", "seed wants a whole number"}, Bad{"seed.x=1", "seed wants a whole number, but is a table"},
+                    Bad{"sketch.3.match=x", "has 2 elements; the next new one is number 2"},
+                    Bad{"sketch.match=x", "is an array; name an element"}, Bad{"sketch.0.match.x=1", "is the text \"a\", not a section"},
+                    Bad{"tags=[a,b]", "text inside arrays and tables needs quotes"}, Bad{"name=\"open", "is not a TOML value"},
+                    Bad{"optim.0=1", "unknown key optim.0"}, Bad{"widths.4=1", "widths has 0 elements"}));
 
 }  // namespace
 }  // namespace panther

@@ -73,7 +73,8 @@ TEST(ConfigRoundTrip, SpecialNumbers) {
   config.sketch[0].scales = {std::numeric_limits<double>::infinity(), -0.0, 5e-324, 0.1, 1e22, std::numeric_limits<double>::quiet_NaN()};
   const auto back = load(config_to_toml(visit_of(config))).config.sketch[0].scales;
   ASSERT_EQ(back.size(), 6u);
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(std::bit_cast<std::uint64_t>(back[i]), std::bit_cast<std::uint64_t>(config.sketch[0].scales[i]));
+  for (std::size_t i = 0; i < 5; ++i)
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(back[i]), std::bit_cast<std::uint64_t>(config.sketch[0].scales[i]));
   EXPECT_TRUE(std::isnan(back[5]));
 }
 
@@ -91,8 +92,9 @@ TEST(ConfigHash, DependsOnValuesAlone) {
 
 TEST(ConfigHash, EveryChangeShows) {
   std::set<std::uint64_t> seen{hash_of("")};
-  for (const char* change : {"seed=1", "seed=2", "name=x", "optim.lr=0.0030000000000000005", "optim.fused=false", "optim.betas=[0.95,0.9]", "optim.betas=[0.9]",
-                             "sketch=[]", "sketch.1.match=\"*\"", "sketch.0.scales=[]", "tags=[\"b\"]", "tags=[]", "widths=[1]", "widths=[11]"})
+  for (const char* change :
+       {"seed=1", "seed=2", "name=x", "optim.lr=0.0030000000000000005", "optim.fused=false", "optim.betas=[0.95,0.9]", "optim.betas=[0.9]",
+        "sketch=[]", "sketch.1.match=\"*\"", "sketch.0.scales=[]", "tags=[\"b\"]", "tags=[]", "widths=[1]", "widths=[11]"})
     EXPECT_TRUE(seen.insert(hash_of("", {change})).second) << change;
 }
 

@@ -30,15 +30,20 @@ Vars without(Vars vars, const std::string& name) {
   return vars;
 }
 
-const Vars kOurs{{"PANTHER_RANK", "3"}, {"PANTHER_WORLD_SIZE", "8"}, {"PANTHER_LOCAL_RANK", "1"}, {"PANTHER_LOCAL_WORLD_SIZE", "2"}, {"PANTHER_NODE_RANK", "1"}};
+const Vars kOurs{{"PANTHER_RANK", "3"},
+                 {"PANTHER_WORLD_SIZE", "8"},
+                 {"PANTHER_LOCAL_RANK", "1"},
+                 {"PANTHER_LOCAL_WORLD_SIZE", "2"},
+                 {"PANTHER_NODE_RANK", "1"}};
 const Vars kTorchrun{{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "4"}, {"GROUP_RANK", "1"},
                      {"MASTER_ADDR", "node0"}, {"MASTER_PORT", "29500"}};
 // What mpirun of Open MPI 4.1 and mpiexec of MPICH 4.0 really set.
-const Vars kOpenMpi{{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
-                    {"OMPI_COMM_WORLD_NODE_RANK", "1"}, {"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "576126977"}};
+const Vars kOpenMpi{{"OMPI_COMM_WORLD_RANK", "1"},       {"OMPI_COMM_WORLD_SIZE", "2"},      {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+                    {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}, {"OMPI_COMM_WORLD_NODE_RANK", "1"}, {"PMIX_RANK", "1"},
+                    {"PMIX_NAMESPACE", "576126977"}};
 const Vars kHydra{{"PMI_RANK", "2"}, {"PMI_SIZE", "4"}, {"PMI_FD", "6"}, {"MPI_LOCALRANKID", "0"}, {"MPI_LOCALNRANKS", "2"}};
-const Vars kSrun{{"SLURM_JOB_ID", "77"}, {"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "5"}, {"SLURM_NTASKS", "7"}, {"SLURM_STEP_NUM_TASKS", "7"},
-                 {"SLURM_LOCALID", "1"}, {"SLURM_NODEID", "2"}, {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"}};
+const Vars kSrun{{"SLURM_JOB_ID", "77"},        {"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "5"}, {"SLURM_NTASKS", "7"},
+                 {"SLURM_STEP_NUM_TASKS", "7"}, {"SLURM_LOCALID", "1"}, {"SLURM_NODEID", "2"}, {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"}};
 
 TEST(RankFactsTest, NothingSetIsAWorldOfOne) {
   const RankFacts facts = facts_of({});
@@ -51,7 +56,8 @@ TEST(RankFactsTest, NothingSetIsAWorldOfOne) {
 }
 
 TEST(RankFactsTest, Ours) {
-  const RankFacts facts = facts_of(kOurs + Vars{{"PANTHER_STORE", "tcp://127.0.0.1:4000"}, {"PANTHER_JOB_ID", "j7"}, {"PANTHER_RESTART_COUNT", "2"}});
+  const RankFacts facts =
+      facts_of(kOurs + Vars{{"PANTHER_STORE", "tcp://127.0.0.1:4000"}, {"PANTHER_JOB_ID", "j7"}, {"PANTHER_RESTART_COUNT", "2"}});
   EXPECT_EQ(facts.convention, "panther");
   EXPECT_EQ(facts.rank, 3);
   EXPECT_EQ(facts.world_size, 8);
@@ -67,7 +73,8 @@ TEST(RankFactsTest, Ours) {
 }
 
 TEST(RankFactsTest, Torchrun) {
-  const RankFacts facts = facts_of(kTorchrun + Vars{{"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RUN_ID", "run"}, {"TORCHELASTIC_RESTART_COUNT", "1"}});
+  const RankFacts facts = facts_of(
+      kTorchrun + Vars{{"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RUN_ID", "run"}, {"TORCHELASTIC_RESTART_COUNT", "1"}});
   EXPECT_EQ(facts.convention, "torchrun");
   EXPECT_EQ(facts.rank, 5);
   EXPECT_EQ(facts.local_rank, 1);
@@ -138,7 +145,9 @@ TEST(RankFactsTest, IndexedKubernetesJob) {
   EXPECT_EQ(facts.world_size, 3);
   EXPECT_EQ(facts.local_rank, 0);
   EXPECT_EQ(facts.node_rank, 2);
-  expect_error(ErrorCode::InvalidArgument, {"PANTHER_WORLD_SIZE missing", "completions"}, [&] { facts_of({{"JOB_COMPLETION_INDEX", "0"}}); });
+  expect_error(ErrorCode::InvalidArgument, {"PANTHER_WORLD_SIZE missing", "completions"}, [&] {
+    facts_of({{"JOB_COMPLETION_INDEX", "0"}});
+  });
   expect_error(ErrorCode::InvalidArgument, {"PANTHER_STORE or MASTER_ADDR"}, [&] { facts_of(without(vars, "MASTER_ADDR")); });
   EXPECT_EQ(facts_of(without(without(vars, "MASTER_ADDR"), "MASTER_PORT") + Vars{{"PANTHER_STORE", "file:///shared/job"}}).rank, 2);
 }
@@ -174,16 +183,21 @@ void PrintTo(const Partial& value, std::ostream* out) { *out << test::case_name(
 class PartialSets : public testing::TestWithParam<Partial> {};
 
 TEST_P(PartialSets, AreErrorsThatNameWhatIsMissing) {
-  expect_error(ErrorCode::InvalidArgument, {GetParam().missing, "missing", "(set: "}, [&] { facts_of(without(GetParam().whole, GetParam().missing)); });
+  expect_error(ErrorCode::InvalidArgument, {GetParam().missing, "missing", "(set: "},
+               [&] { facts_of(without(GetParam().whole, GetParam().missing)); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, PartialSets, testing::Values(
-    Partial{kOurs, "PANTHER_RANK"}, Partial{kOurs, "PANTHER_WORLD_SIZE"}, Partial{kOurs, "PANTHER_LOCAL_RANK"}, Partial{kOurs, "PANTHER_LOCAL_WORLD_SIZE"},
-    Partial{kTorchrun, "RANK"}, Partial{kTorchrun, "WORLD_SIZE"}, Partial{kTorchrun, "LOCAL_RANK"}, Partial{kTorchrun, "LOCAL_WORLD_SIZE"},
-    Partial{kTorchrun, "MASTER_ADDR"}, Partial{kTorchrun, "MASTER_PORT"},
-    Partial{kOpenMpi, "OMPI_COMM_WORLD_RANK"}, Partial{kOpenMpi, "OMPI_COMM_WORLD_SIZE"}, Partial{kOpenMpi, "OMPI_COMM_WORLD_LOCAL_RANK"},
-    Partial{kOpenMpi, "OMPI_COMM_WORLD_LOCAL_SIZE"}, Partial{kHydra, "PMI_RANK"}, Partial{kHydra, "PMI_SIZE"}, Partial{kHydra, "MPI_LOCALRANKID"},
-    Partial{kHydra, "MPI_LOCALNRANKS"}, Partial{kSrun, "SLURM_LOCALID"}, Partial{kSrun, "SLURM_NODEID"}, Partial{kSrun, "SLURM_STEP_TASKS_PER_NODE"}));
+INSTANTIATE_TEST_SUITE_P(Each, PartialSets,
+                         testing::Values(Partial{kOurs, "PANTHER_RANK"}, Partial{kOurs, "PANTHER_WORLD_SIZE"},
+                                         Partial{kOurs, "PANTHER_LOCAL_RANK"}, Partial{kOurs, "PANTHER_LOCAL_WORLD_SIZE"},
+                                         Partial{kTorchrun, "RANK"}, Partial{kTorchrun, "WORLD_SIZE"}, Partial{kTorchrun, "LOCAL_RANK"},
+                                         Partial{kTorchrun, "LOCAL_WORLD_SIZE"}, Partial{kTorchrun, "MASTER_ADDR"},
+                                         Partial{kTorchrun, "MASTER_PORT"}, Partial{kOpenMpi, "OMPI_COMM_WORLD_RANK"},
+                                         Partial{kOpenMpi, "OMPI_COMM_WORLD_SIZE"}, Partial{kOpenMpi, "OMPI_COMM_WORLD_LOCAL_RANK"},
+                                         Partial{kOpenMpi, "OMPI_COMM_WORLD_LOCAL_SIZE"}, Partial{kHydra, "PMI_RANK"},
+                                         Partial{kHydra, "PMI_SIZE"}, Partial{kHydra, "MPI_LOCALRANKID"},
+                                         Partial{kHydra, "MPI_LOCALNRANKS"}, Partial{kSrun, "SLURM_LOCALID"},
+                                         Partial{kSrun, "SLURM_NODEID"}, Partial{kSrun, "SLURM_STEP_TASKS_PER_NODE"}));
 
 struct Wrong {
   Vars vars;
@@ -196,13 +210,17 @@ TEST_P(WrongValues, AreErrorsThatNameTheValue) {
   expect_error(ErrorCode::InvalidArgument, {GetParam().text}, [&] { facts_of(GetParam().vars); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, WrongValues, testing::Values(
-    Wrong{kTorchrun + Vars{{"RANK", "8"}}, "rank 8 of a world of 8"}, Wrong{kTorchrun + Vars{{"RANK", "-1"}}, "RANK='-1'"},
-    Wrong{kTorchrun + Vars{{"WORLD_SIZE", "two"}}, "WORLD_SIZE='two'"}, Wrong{kTorchrun + Vars{{"WORLD_SIZE", "0"}, {"RANK", "0"}}, "world size of 0"},
-    Wrong{kTorchrun + Vars{{"LOCAL_RANK", "4"}}, "local rank 4 of 4"}, Wrong{kTorchrun + Vars{{"LOCAL_WORLD_SIZE", "9"}}, "9 ranks on this node in a world of 8"},
-    Wrong{kTorchrun + Vars{{"MASTER_PORT", "70000"}}, "MASTER_PORT=70000"}, Wrong{kOurs + Vars{{"PANTHER_RANK", "99999999999"}}, "PANTHER_RANK='99999999999'"},
-    Wrong{kSrun + Vars{{"SLURM_STEP_TASKS_PER_NODE", "2"}}, "does not say how many tasks node 2"},
-    Wrong{kSrun + Vars{{"SLURM_STEP_TASKS_PER_NODE", "2(y3"}}, "SLURM_STEP_TASKS_PER_NODE='2(y3'"}));
+INSTANTIATE_TEST_SUITE_P(Each, WrongValues,
+                         testing::Values(Wrong{kTorchrun + Vars{{"RANK", "8"}}, "rank 8 of a world of 8"},
+                                         Wrong{kTorchrun + Vars{{"RANK", "-1"}}, "RANK='-1'"},
+                                         Wrong{kTorchrun + Vars{{"WORLD_SIZE", "two"}}, "WORLD_SIZE='two'"},
+                                         Wrong{kTorchrun + Vars{{"WORLD_SIZE", "0"}, {"RANK", "0"}}, "world size of 0"},
+                                         Wrong{kTorchrun + Vars{{"LOCAL_RANK", "4"}}, "local rank 4 of 4"},
+                                         Wrong{kTorchrun + Vars{{"LOCAL_WORLD_SIZE", "9"}}, "9 ranks on this node in a world of 8"},
+                                         Wrong{kTorchrun + Vars{{"MASTER_PORT", "70000"}}, "MASTER_PORT=70000"},
+                                         Wrong{kOurs + Vars{{"PANTHER_RANK", "99999999999"}}, "PANTHER_RANK='99999999999'"},
+                                         Wrong{kSrun + Vars{{"SLURM_STEP_TASKS_PER_NODE", "2"}}, "does not say how many tasks node 2"},
+                                         Wrong{kSrun + Vars{{"SLURM_STEP_TASKS_PER_NODE", "2(y3"}}, "SLURM_STEP_TASKS_PER_NODE='2(y3'"}));
 
 }  // namespace
 }  // namespace panther

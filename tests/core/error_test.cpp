@@ -70,7 +70,8 @@ int fail_standard(int, char**) { throw std::runtime_error("odd"); }
 int fail_strangely(int, char**) { throw 7; }
 
 INSTANTIATE_TEST_SUITE_P(Endings, RunMain,
-                         testing::Values(Ending{succeed, 3, ""}, Ending{fail_io, 74, "error: disk full\n  while saving\n  (Io, exit code 74)\n"},
+                         testing::Values(Ending{succeed, 3, ""},
+                                         Ending{fail_io, 74, "error: disk full\n  while saving\n  (Io, exit code 74)\n"},
                                          Ending{fail_memory, 69, "OutOfMemory"}, Ending{fail_standard, 71, "error: odd\n  (Internal"},
                                          Ending{fail_strangely, 71, "Internal"}));
 

@@ -15,7 +15,8 @@ void expect_error(ErrorCode code, std::initializer_list<std::string> pieces, con
     call();
   } catch (const Error& error) {
     EXPECT_EQ(error_code_name(error.code()), error_code_name(code)) << error.what();
-    for (const std::string& piece : pieces) EXPECT_NE(std::string(error.what()).find(piece), std::string::npos) << "'" << piece << "' is not in: " << error.what();
+    for (const std::string& piece : pieces)
+      EXPECT_NE(std::string(error.what()).find(piece), std::string::npos) << "'" << piece << "' is not in: " << error.what();
     return;
   }
   ADD_FAILURE() << "no error; expected " << error_code_name(code);

@@ -37,7 +37,8 @@ TEST(JsonText, NumbersReadBackBitForBit) {
   for (int i = 0; i < 20000; ++i) {
     const double value = std::bit_cast<double>(random());
     if (!std::isfinite(value)) continue;
-    ASSERT_EQ(std::bit_cast<std::uint64_t>(json::parse(json_number(value)).get<double>()), std::bit_cast<std::uint64_t>(value)) << json_number(value);
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(json::parse(json_number(value)).get<double>()), std::bit_cast<std::uint64_t>(value))
+        << json_number(value);
   }
   EXPECT_EQ(json_number(0.1), "0.1");
   EXPECT_EQ(json_number(std::numeric_limits<double>::quiet_NaN()), "null");

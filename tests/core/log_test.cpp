@@ -51,7 +51,9 @@ TEST_F(LogTest, TextLineHasPlaceEventAndFields) {
   LogOptions options;
   options.rank = 3;
   options.node = "n1";
-  const auto seen = lines(options, [] { log_info("checkpoint_saved", {{"step", 40}, {"path", "/tmp/a b"}, {"empty", ""}, {"ratio", 0.5}}); });
+  const auto seen = lines(options, [] {
+    log_info("checkpoint_saved", {{"step", 40}, {"path", "/tmp/a b"}, {"empty", ""}, {"ratio", 0.5}});
+  });
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_TRUE(seen[0].ends_with("info  rank=3 node=n1 checkpoint_saved step=40 path=\"/tmp/a b\" empty=\"\" ratio=0.5")) << seen[0];
   EXPECT_EQ(stderr_text_, seen[0] + "\n") << "stderr gets the same line, without colour when it is not a terminal";

@@ -26,7 +26,8 @@ TEST(Registry, FindsWhatWasAddedInNameOrder) {
 
 TEST(Registry, UnknownNameSaysWhatIsKnown) {
   const auto registry = numbers();
-  expect_error(ErrorCode::InvalidArgument, {"unknown number 'onee'", "did you mean 'one'?", "Known: one, two"}, [&] { registry.at("onee"); });
+  expect_error(ErrorCode::InvalidArgument, {"unknown number 'onee'", "did you mean 'one'?", "Known: one, two"},
+               [&] { registry.at("onee"); });
   expect_error(ErrorCode::InvalidArgument, {"unknown number 'banana'. Known: one, two"}, [&] { registry.at("banana"); });
 }
 

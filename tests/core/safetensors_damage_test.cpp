@@ -51,7 +51,8 @@ bool accepted(const TempFolder& folder, const std::string& content) {
 std::string small_file(const TempFolder& folder) {
   const auto path = folder / "small.safetensors";
   const std::vector<std::byte> data(24, std::byte{7});
-  const std::vector<SafetensorsEntry> entries{{"w", DType::f32, {2, 2}, std::span(data).first(16)}, {"b", DType::bf16, {4}, std::span(data).first(8)}};
+  const std::vector<SafetensorsEntry> entries{{"w", DType::f32, {2, 2}, std::span(data).first(16)},
+                                              {"b", DType::bf16, {4}, std::span(data).first(8)}};
   write_safetensors(path, entries, {{"format", "pt"}});
   return read_file(path);
 }
@@ -122,19 +123,22 @@ INSTANTIATE_TEST_SUITE_P(Ranges, BadHeaders, testing::Values(
     Header{concat("{", entry("a", "[9223372036854775807,2]", 0, 4), "}"), 4, "does not fit"},
     Header{concat("{", entry("a", "[18446744073709551615]", 0, 4), "}"), 4, "whole numbers"}));
 
-INSTANTIATE_TEST_SUITE_P(Structure, BadHeaders, testing::Values(
-    Header{"", 0, "not JSON"}, Header{"[]", 0, "not a JSON object"}, Header{"3", 0, "not a JSON object"}, Header{"{", 0, "not JSON at byte"},
-    Header{"{} {}", 0, "not JSON"}, Header{"{\"a\":1}", 0, "not an object"}, Header{"{\"a\":{}}", 0, "'a' has no valid dtype"},
-    Header{R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0]}})", 1, "1 data_offsets instead of 2"},
-    Header{R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1, "whole numbers"},
-    Header{R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1, "whole numbers"},
-    Header{R"({"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}})", 1, "whole numbers"},
-    Header{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1e0]}})", 1, "whole numbers"},
-    Header{R"({"a":{"dtype":"X9","shape":[1],"data_offsets":[0,1]}})", 1, "dtype of 'a' is not one"},
-    Header{R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,1]}})", 1, "no valid dtype"},
-    Header{concat("{", entry("a", "[1]", 0, 1), ",", entry("a", "[1]", 0, 1), "}"), 1, "the name 'a' twice"},
-    Header{R"({"__metadata__":{"k":1}})", 0, "metadata 'k' is not text"}, Header{R"({"__metadata__":[]})", 0, "metadata is not an object"},
-    Header{std::string(100000, '['), 0, "nested more than three deep"}, Header{"{\"a\xff\":{}}", 0, "not JSON"}));
+INSTANTIATE_TEST_SUITE_P(
+    Structure, BadHeaders,
+    testing::Values(Header{"", 0, "not JSON"}, Header{"[]", 0, "not a JSON object"}, Header{"3", 0, "not a JSON object"},
+                    Header{"{", 0, "not JSON at byte"}, Header{"{} {}", 0, "not JSON"}, Header{"{\"a\":1}", 0, "not an object"},
+                    Header{"{\"a\":{}}", 0, "'a' has no valid dtype"},
+                    Header{R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0]}})", 1, "1 data_offsets instead of 2"},
+                    Header{R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1, "whole numbers"},
+                    Header{R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1, "whole numbers"},
+                    Header{R"({"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}})", 1, "whole numbers"},
+                    Header{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1e0]}})", 1, "whole numbers"},
+                    Header{R"({"a":{"dtype":"X9","shape":[1],"data_offsets":[0,1]}})", 1, "dtype of 'a' is not one"},
+                    Header{R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,1]}})", 1, "no valid dtype"},
+                    Header{concat("{", entry("a", "[1]", 0, 1), ",", entry("a", "[1]", 0, 1), "}"), 1, "the name 'a' twice"},
+                    Header{R"({"__metadata__":{"k":1}})", 0, "metadata 'k' is not text"},
+                    Header{R"({"__metadata__":[]})", 0, "metadata is not an object"},
+                    Header{std::string(100000, '['), 0, "nested more than three deep"}, Header{"{\"a\xff\":{}}", 0, "not JSON"}));
 
 TEST(SafetensorsDamage, ADtypeOfTheFormatThatWeLackIsUnsupported) {
   const TempFolder folder;

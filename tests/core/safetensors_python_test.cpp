@@ -25,7 +25,8 @@ class SafetensorsPython : public testing::Test {
   }
 
   int run(const std::string& arguments) {
-    const std::string command = concat("'", PANTHER_PYTHON, "' '", PANTHER_SCRIPT, "' ", arguments, " > '", (folder_ / "output").string(), "' 2>&1");
+    const std::string command =
+        concat("'", PANTHER_PYTHON, "' '", PANTHER_SCRIPT, "' ", arguments, " > '", (folder_ / "output").string(), "' 2>&1");
     const int status = std::system(command.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
   }

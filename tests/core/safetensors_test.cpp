@@ -69,7 +69,8 @@ TEST(Safetensors, EmptyTensorsAndEmptyFiles) {
   write_safetensors(path, {});
   EXPECT_TRUE(SafetensorsFile(path).entries().empty());
   const auto bytes = counted(4, 1);
-  const std::vector<SafetensorsEntry> entries{{"none", DType::f32, {0, 3}, {}}, {"one", DType::f32, {1}, bytes}, {"none too", DType::i64, {2, 0}, {}}};
+  const std::vector<SafetensorsEntry> entries{
+      {"none", DType::f32, {0, 3}, {}}, {"one", DType::f32, {1}, bytes}, {"none too", DType::i64, {2, 0}, {}}};
   write_safetensors(path, entries);
   SafetensorsFile file(path);
   EXPECT_EQ(file.find("none")->shape, (std::vector<std::int64_t>{0, 3}));

@@ -12,7 +12,8 @@ class TempFolder {
  public:
   TempFolder() {
     const bool memory = std::filesystem::is_directory("/dev/shm") && ::access("/dev/shm", W_OK) == 0;
-    std::string name = ((memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "panther_core_XXXXXX").string();
+    std::string name =
+        ((memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "panther_core_XXXXXX").string();
     path_ = ::mkdtemp(name.data());
   }
   ~TempFolder() {

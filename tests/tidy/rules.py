@@ -42,7 +42,8 @@ SNAKE_CASE = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
 CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b(.*)")
 ALLOWED_CONDITION = re.compile(r"__CUDACC__|__CUDA_ARCH__|__SANITIZE_\w+__|__has_feature")
 MARKER = re.compile(r"\b(TO" + "DO|FIX" + r"ME|XX" + r"X)\b")
-PLACES = re.compile(r"(?<![\w.$}])/(work|home|root|Users)/\w|/bash_jobs|\.\./shared/|--(extra-)?index-url|PIP_INDEX_URL|://[\w.-]*(artifactory|nexus|mirror)")
+PLACES = re.compile(r"(?<![\w.$}])/(work|home|root|Users)/\w|/bash_jobs|\.\./shared/|--(extra-)?index-url|PIP_INDEX_URL"
+                    r"|://[\w.-]*(artifactory|nexus|mirror)")
 
 
 def room_of(path):
