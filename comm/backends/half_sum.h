@@ -8,7 +8,7 @@
 namespace panther::comm {
 
 /// One communication thread at a time. Memory comes from plain_allocator() and grows to 2 or 3 times the largest buffer.
-class HalfSum {
+class PANTHER_COMM_API HalfSum {
  public:
   explicit HalfSum(Device device);
   ~HalfSum();
