@@ -36,7 +36,7 @@ void over_ranges(std::span<const OptimizerTensor> tensors, const Body& body) {
   // A multiple of 16 elements keeps neighbouring tasks off each other's cache lines.
   const std::int64_t share = ((total + kTasks - 1) / kTasks + 15) / 16 * 16;
   if (total == 0) return;
-  parallel_for((total + share - 1) / share, total * 8, [&](std::int64_t task) {
+  parallel_for((total + share - 1) / share, total * 2, [&](std::int64_t task) {
     std::int64_t begin = task * share;
     const std::int64_t end = std::min(total, begin + share);
     std::int64_t start = 0;

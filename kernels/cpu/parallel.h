@@ -7,7 +7,7 @@
 namespace panther::cpu {
 
 /// Below this many element operations a parallel region costs more than it saves.
-inline constexpr std::int64_t kSerialWork = 32 * 1024;
+inline constexpr std::int64_t kSerialWork = 64 * 1024;
 
 using Task = void (*)(void* context, std::int64_t index);
 

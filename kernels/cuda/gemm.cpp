@@ -179,7 +179,7 @@ bool multiply(double alpha, const TensorView& left, const TensorView& right, dou
   const Stored l = stored_by_columns(left), r = stored_by_columns(right), o = stored_by_columns(out);
   if (!l.usable || !r.usable || !o.usable || o.transposed) return false;
   const bool biased = bias.data != nullptr;
-  if (biased && bias.shape[0] > 1 && bias.strides[0] != 1) return false;
+  if (biased && ((bias.shape[0] > 1 && bias.strides[0] != 1) || alignment_of(bias.data) < 16)) return false;
   DeviceState& state = state_of(out.device.index);
   const Problem problem{out.dtype, out.dtype == DType::f32 && cuda_tf32(), l.transposed, r.transposed, biased, out.shape[0], out.shape[1], left.shape[1],
                         l.leading, r.leading, o.leading, workspace.size(), alignment_of(left.data), alignment_of(right.data), alignment_of(out.data)};
@@ -196,6 +196,14 @@ bool multiply(double alpha, const TensorView& left, const TensorView& right, dou
   return true;
 }
 
+/// A row-major c is the column-major c^T = b^T a^T, whose bias runs along its rows as cuBLASLt's does. A c stored by columns goes
+/// as it is, without a bias, which would run the other way.
+bool multiply_either_way(double alpha, const TensorView& a, const TensorView& b, double beta, const TensorView& c, const TensorView& bias,
+                         std::span<std::byte> workspace, cudaStream_t stream) {
+  if (multiply(alpha, b.transposed(), a.transposed(), beta, c.transposed(), bias, workspace, stream)) return true;
+  return bias.data == nullptr && multiply(alpha, a, b, beta, c, bias, workspace, stream);
+}
+
 }  // namespace
 
 void gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
@@ -204,10 +212,16 @@ void gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double b
   if (c_MN.numel() == 0) return;
   const DeviceScope scope(c_MN.device.index);
   if (a_MK.shape[1] > 0) {
-    // A row-major c is the column-major c^T = b^T a^T, whose bias runs along its rows as cuBLASLt's does. A c stored by columns
-    // goes as it is, without a bias, which would run the other way.
-    if (multiply(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), bias_N, workspace, native(stream))) return;
-    if (bias_N.data == nullptr && multiply(alpha, a_MK, b_KN, beta, c_MN, bias_N, workspace, native(stream))) return;
+    if (multiply_either_way(alpha, a_MK, b_KN, beta, c_MN, bias_N, workspace, native(stream))) return;
+    if (bias_N.data != nullptr && beta == 0) {
+      // No such epilogue (f64; a c stored by columns; an odd address): c starts as the bias, which the product then adds to.
+      TensorView repeated = bias_N;
+      repeated.dims = 2;
+      repeated.shape = c_MN.shape;
+      repeated.strides = {0, bias_N.strides[0]};
+      cast(repeated, c_MN, stream);
+      return gemm(alpha, a_MK, b_KN, 1.0, c_MN, TensorView{}, workspace, stream);
+    }
   }
   tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N, native(stream));
 }

@@ -13,24 +13,28 @@ struct Expansion {
   std::int64_t vector_stride, element_stride;
 };
 
-/// Each thread makes one Philox block of signs; the whole block then writes them out side by side.
+/// Each thread makes one Philox block of signs and notes where its 128 elements go; the whole block then writes them out
+/// side by side.
 template <class T>
 __global__ void expand_kernel(Expansion e, T scale, T* out) {
   __shared__ std::uint32_t words[kThreads][4];
+  __shared__ std::int64_t element[kThreads], place[kThreads];
   const std::int64_t pairs = e.vectors * e.blocks;
   for (std::int64_t base = static_cast<std::int64_t>(blockIdx.x) * kThreads; base < pairs; base += static_cast<std::int64_t>(gridDim.x) * kThreads) {
     const std::int64_t pair = base + threadIdx.x;
     if (pair < pairs) {
-      const PhiloxBlock block = sign_block(e.key, static_cast<std::uint32_t>(e.first_vector + pair / e.blocks), static_cast<std::uint32_t>(e.first_block + pair % e.blocks));
-      for (int w = 0; w < 4; ++w) words[threadIdx.x][w] = block.word[w];
+      const std::int64_t vector = pair / e.blocks, block = e.first_block + pair % e.blocks;
+      const PhiloxBlock bits = sign_block(e.key, static_cast<std::uint32_t>(e.first_vector + vector), static_cast<std::uint32_t>(block));
+      for (int w = 0; w < 4; ++w) words[threadIdx.x][w] = bits.word[w];
+      element[threadIdx.x] = block * 128 - e.first_element;
+      place[threadIdx.x] = vector * e.vector_stride + element[threadIdx.x] * e.element_stride;
     }
     __syncthreads();
     const int count = static_cast<int>(pairs - base < kThreads ? pairs - base : kThreads) * 128;
     for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
-      const std::int64_t here = base + i / 128;
-      const std::int64_t element = (e.first_block + here % e.blocks) * 128 + i % 128 - e.first_element;
-      if (element < 0 || element >= e.elements) continue;
-      out[here / e.blocks * e.vector_stride + element * e.element_stride] = with_sign(scale, (words[i / 128][i % 128 / 32] >> (i % 32)) & 1u);
+      const int source = i / 128, bit = i % 128;
+      const std::int64_t at = element[source] + bit;
+      if (at >= 0 && at < e.elements) out[place[source] + bit * e.element_stride] = with_sign(scale, (words[source][bit / 32] >> (bit % 32)) & 1u);
     }
     __syncthreads();
   }

@@ -124,11 +124,14 @@ TEST_P(Contract, GemmWithWorkspaceSplitsLongSums) {
 // Aligned to one element only, with an odd leading dimension: views into buckets look like that.
 TEST_P(Contract, GemmOnUnalignedViews) {
   for (const DType dtype : kFloating) {
-    const std::vector<Array> arrays = {test::random_matrix(dtype, 34, 33, 1), test::random_matrix(dtype, 32, 35, 2), test::random_matrix(dtype, 34, 35, 3)};
-    expect_near(run_both(arrays, 2, [&](const KernelSet& kernels, const std::vector<TensorView>& v) {
-      const TensorView a = v[0].slice(1, 33).transposed().slice(1, 32).transposed(), c = v[2].slice(1, 33);
-      kernels.gemm(1.0, a, v[1], 1.0, c, {}, {}, {});
-    }), product_bound(dtype, 32, 34));
+    const std::vector<Array> arrays = {test::random_matrix(dtype, 34, 33, 1), test::random_matrix(dtype, 32, 35, 2), test::random_matrix(dtype, 34, 35, 3),
+                                       test::random_vector(dtype, 36, 4)};
+    for (const double beta : {0.0, 1.0}) {
+      expect_near(run_both(arrays, 2, [&](const KernelSet& kernels, const std::vector<TensorView>& v) {
+        const TensorView a = v[0].slice(1, 33).transposed().slice(1, 32).transposed(), c = v[2].slice(1, 33);
+        kernels.gemm(1.0, a, v[1], beta, c, v[3].slice(1, 35), {}, {});
+      }), product_bound(dtype, 32, 35));
+    }
   }
 }
 
