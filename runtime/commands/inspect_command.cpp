@@ -13,7 +13,7 @@ namespace panther::runtime {
 
 namespace {
 
-std::string shape_text(const std::vector<std::int64_t>& shape) { return "[" + join(shape, ", ") + "]"; }
+std::string shape_text(const std::vector<std::int64_t>& shape) { return concat("[", join(shape), "]"); }
 
 std::string tensor_table(const CheckpointInfo& info) {
   const SafetensorsFile file(info.folder / "model.safetensors");

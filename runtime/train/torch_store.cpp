@@ -51,8 +51,8 @@ class TorchStore final : public comm::Store {
 
  private:
   static std::vector<std::uint8_t> stored(std::string_view value) {
-    std::vector<std::uint8_t> bytes{static_cast<std::uint8_t>(kPresent)};
-    bytes.insert(bytes.end(), value.begin(), value.end());
+    std::vector<std::uint8_t> bytes(value.size() + 1, static_cast<std::uint8_t>(kPresent));
+    std::copy(value.begin(), value.end(), bytes.begin() + 1);
     return bytes;
   }
 
