@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:?usage: deploy/build.sh <preset> [target...]}
 shift
 folder=build/$preset
+# Objects are shared among build folders and checkouts.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 
 # A compilation of a torch header takes up to 1.5 GiB: as many at once as cores and memory allow.
 jobs() {

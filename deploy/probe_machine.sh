@@ -56,9 +56,10 @@ fi
 
 mpis=()
 for mpi in openmpi mpich; do
-  if command -v "mpicxx.$mpi" >/dev/null && command -v "mpirun.$mpi" >/dev/null; then mpis+=("$mpi"); fi
+  if command -v "mpicc.$mpi" >/dev/null; then mpis+=("$mpi"); fi
 done
-if ((${#mpis[@]})); then record MPI ON "${mpis[*]}"; else record MPI OFF "no mpicxx.openmpi or mpicxx.mpich"; fi
+if ((${#mpis[@]} == 0)) && command -v mpicc >/dev/null; then mpis=("$(command -v mpicc)"); fi
+if ((${#mpis[@]})); then record MPI ON "${mpis[*]}"; else record MPI OFF "no mpicc"; fi
 
 if [[ -e /usr/include/gloo/context.h ]]; then record GLOO ON "Debian's"; else record GLOO OFF "no /usr/include/gloo"; fi
 
