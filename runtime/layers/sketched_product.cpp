@@ -69,6 +69,7 @@ struct SketchedProduct : torch::autograd::Function<SketchedProduct> {
     // A copy of the half that backward needs, so that X S1 is freed now.
     context->save_for_backward({cast, product.h_B2R.narrow(1, sketch_size, sketch_size).contiguous()});
     context->saved_data["weights"] = c10::IValue::make_capsule(weights);
+    context->saved_data["bias"] = bias.has_value();
     return product.y_BO.view(with_last(x.sizes(), product.y_BO.size(1)));
   }
 
@@ -89,7 +90,7 @@ struct SketchedProduct : torch::autograd::Function<SketchedProduct> {
                              {dx_BD.defined() ? view_of(dx_BD) : TensorView{}, view_of(ds1_RD), view_of(ds2_RO), 0.0}, launch.space(), launch.stream);
     at::Tensor dbias;
     const auto sum_type = at::isReducedFloatingType(dy_BO.scalar_type()) ? at::kFloat : dy_BO.scalar_type();
-    if (context->needs_input_grad(3)) dbias = dy_BO.sum(0, /*keepdim=*/false, sum_type);
+    if (context->saved_data.at("bias").toBool()) dbias = dy_BO.sum(0, /*keepdim=*/false, sum_type);
     return {dx_BD.defined() ? dx_BD.view(saved[0].sizes()) : dx_BD, ds1_RD, ds2_RO, dbias, at::Tensor()};
   }
 };

@@ -59,7 +59,7 @@ TEST_P(GptReference, LossAndEveryGradientAgree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GptReference, testing::Values("gelu_layer_tied_f32", "gelu_layer_tied_f64", "swiglu_rms_untied_f32", "swiglu_rms_untied_f64"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& instance) { return instance.param; });
 
 }  // namespace
 }  // namespace panther::runtime

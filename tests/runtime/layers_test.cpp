@@ -175,7 +175,7 @@ TEST(Norm, FollowsItsFormulas) {
 
 TEST(Embedding, PicksRowsAndTagsItsGradient) {
   Embedding free({"tokens", 7, 4, false, true, 0.02}, doubles()), tied({"tokens", 7, 4, true, true, 0.02}, doubles());
-  const at::Tensor out = free.forward(at::tensor({{3, 3, 0}}, at::kLong));
+  const at::Tensor out = free.forward(at::tensor({3, 3, 0}, at::kLong).view({1, 3}));
   EXPECT_TRUE(at::equal(out[0][1], free.weight()[3]));
   out.sum().backward();
   EXPECT_EQ(free.weight().grad()[3].sum().item<double>(), 8.0);

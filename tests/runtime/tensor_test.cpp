@@ -1,4 +1,4 @@
-#include <ATen/ops/addmm.h>
+#include <ATen/autocast_mode.h>
 
 #include "core/error.h"
 #include "runtime/tensor/view_of.h"
