@@ -84,6 +84,7 @@ RunFolder choose_run_folder(World& world, const LoadedConfig& loaded, bool resum
 void prepare_run_folder(const RunFolder& folder, const World& world, const LoadedConfig& loaded) {
   std::error_code failed;
   fs::create_directories(folder.checkpoints(), failed);
+  if (!failed) fs::create_directories(folder.trace(0).parent_path(), failed);
   if (failed) {
     fail(ErrorCode::Io, "cannot create the run folder ", folder.path, ": ", failed.message(), "; choose another place with ",
          loaded.origin.at("run.dir"), " (--set run.dir=FOLDER)");
