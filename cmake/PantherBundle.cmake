@@ -4,6 +4,7 @@
 get_property(gpu_tests GLOBAL PROPERTY PANTHER_GPU_TESTS)
 get_property(benches GLOBAL PROPERTY PANTHER_BENCHES)
 list(TRANSFORM gpu_tests REPLACE ":.*" "" OUTPUT_VARIABLE test_programs)
+add_custom_target(panther-bundle DEPENDS panther-programs ${test_programs} ${benches})
 install(TARGETS ${test_programs} ${benches} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 string(REPLACE ";" "\n" lines "${gpu_tests}")
 file(WRITE "${PROJECT_BINARY_DIR}/gpu_tests" "${lines}\n")

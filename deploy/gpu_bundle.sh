@@ -8,7 +8,7 @@ preset=gpu-bundle
 folder=dist/panther-gpu
 limit_mib=60
 
-deploy/build.sh $preset
+deploy/build.sh $preset panther-bundle
 printf '\n== install into %s\n' $folder
 rm -rf $folder
 log=build/$preset.install.log
