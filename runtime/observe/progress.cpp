@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/env.h"
 #include "runtime/observe/progress_text.h"
@@ -17,7 +18,10 @@ constexpr double kLinePeriodSeconds = 5.0;
 constexpr double kRedrawSeconds = 0.1;
 constexpr const char* kClearLine = "\r\x1b[2K";
 
-bool terminal_takes_a_bar() { return ::isatty(STDOUT_FILENO) == 1 && env_value("TERM").value_or("dumb") != "dumb"; }
+/// Standard output is a terminal, or the launcher's pipe to one (it passes rank 0's bytes on as they are).
+bool reaches_a_terminal() { return ::isatty(STDOUT_FILENO) == 1 || env_value("PANTHER_CONSOLE_TTY") == "1"; }
+
+bool terminal_takes_a_bar() { return reaches_a_terminal() && env_value("TERM").value_or("dumb") != "dumb"; }
 
 bool speaks_utf8() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
@@ -29,7 +33,9 @@ bool speaks_utf8() {
 
 std::size_t terminal_columns() {
   winsize size{};
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const int told = std::atoi(env_value("COLUMNS").value_or("").c_str());
+  return told > 0 ? static_cast<std::size_t>(told) : 80;
 }
 
 double seconds_since(SteadyClock::time_point then) { return std::chrono::duration<double>(SteadyClock::now() - then).count(); }
