@@ -1,6 +1,6 @@
 """The other side of safetensors_python_test.cpp: writes or checks the reference file with the Python package.
 
-Usage: probe | write FILE | check FILE [torch]. Exits 77 when a package is missing.
+Usage: write FILE | check FILE [torch]. Exits 77 when a package is missing.
 Values are functions of the index, so both sides compute them on their own.
 """
 import sys
