@@ -1,5 +1,6 @@
 #pragma once
 // Data parallelism for any torch module: gradients live in bucket views, hooks on them feed the exchange during backward.
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -23,21 +24,31 @@ struct PANTHER_RUNTIME_API CommConfig {
 };
 
 /// One per model; training thread only. With one rank nothing is sent, and the same code path runs.
+///
+/// Gradients live in the buckets that are sent: backward adds into them in place and nothing is copied. A parameter's gradient is
+/// final when its `backward_passes`-th backward pass has added to it; parameters that some pass did not reach count in finish(), as
+/// zeros where no pass did. Buffers (fixed signs, running statistics) are never sent.
 class PANTHER_RUNTIME_API GradientSync {
  public:
-  /// Replaces every parameter's `.grad()` by a view of a bucket and installs hooks. The collective must outlive this.
+  /// Replaces every trained parameter's `.grad()` by a view of a bucket and installs hooks; frozen ones are left alone. All ranks
+  /// construct it together. The collective must outlive this. Throws InvalidArgument when ranks have other parameters or
+  /// settings, for parameters on several devices, and for a second GradientSync on a model.
   GradientSync(std::vector<ParameterInfo> parameters, comm::Collective& collective, const CommConfig& config);
+  /// In an open step (an exception in backward) this aborts the collective: the other ranks get PeerLost instead of waiting.
   ~GradientSync();
 
   /// Zeroes the buckets and opens a step whose gradients come from `backward_passes` backward calls (explicit accumulation):
-  /// the exchange starts during the last one.
+  /// the exchange starts during the last one. 0: this rank has no samples in this step and contributes zeros.
   void begin_step(int backward_passes);
   /// Flags and the local loss that travel with the first bucket; before the last backward.
   void set_control(comm::ControlWord control, double loss_sum);
-  /// Waits until every gradient is the sum over ranks.
+  /// Waits until every gradient is the sum over ranks. Throws what the exchange throws (comm/exchange/exchange.h), and
+  /// InvalidArgument when a gradient is no longer in its bucket.
   comm::ExchangeReport finish();
 
   const comm::BucketPlan& plan() const;
+  /// Called around each collective on the communication thread: (name, bucket or -1, begin?). Between steps only.
+  void set_trace(std::function<void(const char*, std::int64_t, bool)> trace);
 
  private:
   struct Impl;

@@ -1,0 +1,22 @@
+#include "comm/exchange/codec.h"
+#include "runtime/parallel/gradient_sync.h"
+
+namespace panther::runtime {
+
+void CommConfig::fields(FieldVisitor& v) {
+  v.field("backend", backend,
+          {.help = "who carries messages; auto: self for one rank, nccl on CUDA, mpi under mpirun, else gloo",
+           .choices = {"auto", "self", "threads", "mpi", "gloo", "nccl"}});
+  v.field("exchange", exchange,
+          {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums", .choices = comm::codec_registry().names()});
+  v.field("bucket_bytes", bucket_bytes, {.help = "gradients are sent together up to about this size", .unit = "bytes", .min = 1, .max = 1LL << 40});
+  v.field("first_bucket_bytes", first_bucket_bytes,
+          {.help = "the same for the first message, small so that sending starts early in backward", .unit = "bytes", .min = 1, .max = 1LL << 40});
+  v.field("checked", checked, {.help = "check every message: CRC-32C on all ranks, sums, contribution count (slower; for suspect machines)"});
+  v.field("timeout_seconds", timeout_seconds,
+          {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});
+  v.field("interface_address", interface_address,
+          {.help = "gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
+}
+
+}  // namespace panther::runtime

@@ -1,0 +1,174 @@
+#include "runtime/parallel/gradient_sync.h"
+
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include "core/error.h"
+#include "kernels/philox.h"
+#include "runtime/tensor/view_of.h"
+
+namespace panther::runtime {
+namespace {
+
+comm::ExchangeConfig exchange_config(const CommConfig& config) {
+  return {.codec = config.exchange, .bucket_bytes = config.bucket_bytes, .first_bucket_bytes = config.first_bucket_bytes, .checked = config.checked};
+}
+
+std::chrono::nanoseconds timeout_of(const CommConfig& config) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config.timeout_seconds));
+}
+
+/// Both wires treat all gradients alike: one tag, so that sketched and dense gradients share messages.
+constexpr int kOneTag = 0;
+
+std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& parameters) {
+  std::vector<comm::GradientSlot> slots;
+  for (const ParameterInfo& parameter : parameters) {
+    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag});
+  }
+  return slots;
+}
+
+std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
+  std::erase_if(parameters, [](const ParameterInfo& parameter) { return !parameter.tensor.requires_grad(); });
+  for (const ParameterInfo& parameter : parameters) {
+    PANTHER_REQUIRE(parameter.tensor.is_leaf(), "parameter '", parameter.name, "' is computed from others; only leaves have gradients to sum");
+    PANTHER_REQUIRE(parameter.tensor.device() == parameters.front().tensor.device(), "parameter '", parameter.name, "' is on ",
+                    parameter.tensor.device().str(), ", '", parameters.front().name, "' on ", parameters.front().tensor.device().str(),
+                    "; a model lives on one device");
+  }
+  return parameters;
+}
+
+}  // namespace
+
+struct GradientSync::Impl {
+  Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config);
+  ~Impl();
+
+  void begin_step(int backward_passes);
+  comm::ExchangeReport finish();
+  void accumulated(std::size_t slot);
+
+  std::vector<ParameterInfo> parameters;
+  comm::BucketPlan plan;
+  std::vector<at::Tensor> buckets;
+  std::vector<at::Tensor> gradients;       ///< views of the buckets, by slot
+  std::vector<int> passes_left;            ///< by slot, in this step
+  Stream last_stream;
+  Device device;
+  std::unique_ptr<comm::Exchange> exchange;
+
+ private:
+  void allocate();
+  void require_in_bucket(std::size_t slot) const;
+};
+
+namespace {
+
+/// Called by autograd when a backward pass has added a parameter's gradient.
+template <class Owner>
+class Accumulated final : public torch::autograd::PostAccumulateGradHook {
+ public:
+  Accumulated(Owner& owner, std::size_t slot) : owner_(owner), slot_(slot) {}
+  void operator()(const torch::autograd::Variable&) override { owner_.accumulated(slot_); }
+
+ private:
+  Owner& owner_;
+  std::size_t slot_;
+};
+
+}  // namespace
+
+GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config)
+    : parameters(trained(std::move(all))), passes_left(parameters.size(), 0) {
+  const comm::ExchangeConfig exchange_settings = exchange_config(config);
+  plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
+  comm::require_equal_digests(collective,
+                              {{"the gradient buckets", comm::plan_digest(plan)},
+                               {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())}},
+                              comm::Deadline::after(timeout_of(config)));
+  allocate();
+  std::vector<TensorView> views;
+  for (const at::Tensor& bucket : buckets) views.push_back(view_of(bucket));
+  if (!views.empty()) device = views.front().device;
+  exchange = std::make_unique<comm::Exchange>(collective, runtime_kernels(device.kind), torch_allocator(), plan, std::move(views), exchange_settings,
+                                              timeout_of(config));
+  for (std::size_t slot = 0; slot < parameters.size(); ++slot) {
+    const at::Tensor& parameter = parameters[slot].tensor;
+    PANTHER_REQUIRE(torch::autograd::impl::post_acc_grad_hooks(parameter) == nullptr, "parameter '", parameters[slot].name,
+                    "' has a gradient hook already; a model has one GradientSync");
+  }
+  for (std::size_t slot = 0; slot < parameters.size(); ++slot) {
+    torch::autograd::impl::set_post_acc_grad_hooks(parameters[slot].tensor, std::make_unique<Accumulated<Impl>>(*this, slot));
+    parameters[slot].tensor.mutable_grad() = gradients[slot];
+  }
+}
+
+GradientSync::Impl::~Impl() {
+  for (const ParameterInfo& parameter : parameters) torch::autograd::impl::set_post_acc_grad_hooks(parameter.tensor, nullptr);
+  exchange.reset();  // joins its thread before the memory goes
+}
+
+void GradientSync::Impl::allocate() {
+  const at::NoGradGuard no_grad;
+  gradients.resize(parameters.size());
+  for (const comm::Bucket& bucket : plan.buckets) {
+    const at::TensorOptions options = parameters[static_cast<std::size_t>(bucket.members.front().slot)].tensor.options().requires_grad(false);
+    buckets.push_back(at::zeros({bucket.numel}, options));
+    for (const comm::BucketMember& member : bucket.members) {
+      const auto slot = static_cast<std::size_t>(member.slot);
+      const at::Tensor& parameter = parameters[slot].tensor;
+      // autograd wants a gradient strided as its parameter where that is dense, and row-major else.
+      gradients[slot] = parameter.is_non_overlapping_and_dense()
+                            ? buckets.back().as_strided(parameter.sizes(), parameter.strides(), member.offset)
+                            : buckets.back().narrow(0, member.offset, member.numel).view(parameter.sizes());
+    }
+  }
+}
+
+void GradientSync::Impl::begin_step(int backward_passes) {
+  PANTHER_REQUIRE(backward_passes >= 0, "a step cannot have ", backward_passes, " backward passes");
+  exchange->begin(device.kind == DeviceKind::cuda ? current_stream(device) : Stream{});
+  const at::NoGradGuard no_grad;
+  for (at::Tensor& bucket : buckets) bucket.zero_();
+  for (std::size_t slot = 0; slot < parameters.size(); ++slot) {
+    at::Tensor& gradient = parameters[slot].tensor.mutable_grad();
+    if (!gradient.is_same(gradients[slot])) gradient = gradients[slot];  // zero_grad(set_to_none) puts it away
+  }
+  passes_left.assign(parameters.size(), backward_passes);
+}
+
+void GradientSync::Impl::require_in_bucket(std::size_t slot) const {
+  const at::Tensor& gradient = parameters[slot].tensor.grad();
+  PANTHER_REQUIRE(gradient.defined() && gradient.const_data_ptr() == gradients[slot].const_data_ptr(), "the gradient of '", parameters[slot].name,
+                  "' left its bucket during a step, so it would not be summed over ranks. Do not set or reset gradients between begin_step() and "
+                  "finish(), and do not build a graph of the backward pass (create_graph)");
+}
+
+void GradientSync::Impl::accumulated(std::size_t slot) {
+  require_in_bucket(slot);
+  if (passes_left[slot] == 1) exchange->mark_ready(static_cast<std::int64_t>(slot));
+  PANTHER_REQUIRE(passes_left[slot] > 0, "the gradient of '", parameters[slot].name,
+                  "' was computed outside a step or in more backward passes than begin_step() was told of");
+  --passes_left[slot];
+}
+
+comm::ExchangeReport GradientSync::Impl::finish() {
+  for (std::size_t slot = 0; slot < parameters.size(); ++slot) require_in_bucket(slot);
+  passes_left.assign(parameters.size(), 0);
+  return exchange->finish();
+}
+
+GradientSync::GradientSync(std::vector<ParameterInfo> parameters, comm::Collective& collective, const CommConfig& config)
+    : impl_(std::make_unique<Impl>(std::move(parameters), collective, config)) {}
+
+GradientSync::~GradientSync() = default;
+
+void GradientSync::begin_step(int backward_passes) { impl_->begin_step(backward_passes); }
+void GradientSync::set_control(comm::ControlWord control, double loss_sum) { impl_->exchange->set_control(control, loss_sum); }
+comm::ExchangeReport GradientSync::finish() { return impl_->finish(); }
+const comm::BucketPlan& GradientSync::plan() const { return impl_->plan; }
+void GradientSync::set_trace(std::function<void(const char*, std::int64_t, bool)> trace) { impl_->exchange->trace = std::move(trace); }
+
+}  // namespace panther::runtime
