@@ -7,9 +7,9 @@
 namespace panther::comm {
 namespace {
 
-constexpr std::int64_t kSegmentBytes = 256 << 10;
+constexpr std::int64_t kSegmentBytes = 512 << 10;
 /// Receives that are posted ahead of the one being worked on.
-constexpr std::size_t kWindow = 4;
+constexpr std::size_t kWindow = 2;
 
 /// One run of steps around the ring of p ranks. In step t rank r sends chunk r - t - 1 and receives chunk r - t - 2 (mod p), so
 /// what is received in a step is sent in the next one. Steps 0..p-2 reduce, after which chunk r is finished on rank r; steps
