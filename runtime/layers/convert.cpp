@@ -41,28 +41,39 @@ void initialise_from_dense(Linear& layer, const at::Tensor& weight_DO, const at:
   set_bias(layer, bias_O);
 }
 
-std::shared_ptr<Linear> import_terms(const ImportedTerms& terms, const std::string& path, const BuildContext& context) {
+void set_terms(Linear& layer, const ImportedTerms& terms) {
   const at::NoGradGuard no_grad;
-  PANTHER_REQUIRE(terms.s1s_LDr.defined() && terms.s1s_LDr.dim() == 3 && terms.s2s_LrO.defined() && terms.s2s_LrO.dim() == 3,
-                  "S1s must be (L, in, r) and S2s (L, r, out)");
-  const std::int64_t count = terms.s1s_LDr.size(0), in = terms.s1s_LDr.size(1), rank = terms.s1s_LDr.size(2), out = terms.s2s_LrO.size(2);
+  auto* sketched = dynamic_cast<SketchedLinear*>(&layer);
+  PANTHER_REQUIRE(sketched != nullptr, "sketched terms do not fit a layer of kind ", layer.spec().kind);
+  PANTHER_REQUIRE(terms.s1s_LDr.defined() && terms.s1s_LDr.dim() == 3, "S1s must have shape (terms, inputs, rank)");
+  const std::int64_t count = terms.s1s_LDr.size(0), rank = terms.s1s_LDr.size(2), in = layer.in_features(), out = layer.out_features();
+  PANTHER_REQUIRE(count * rank == layer.spec().sketch_size, count, " terms of rank ", rank, " need sketch_size = ", count * rank, ", the layer has ",
+                  layer.spec().sketch_size);
+  require_shape("S1s", terms.s1s_LDr, {count, in, rank});
   require_shape("S2s", terms.s2s_LrO, {count, rank, out});
   require_shape("U1s", terms.u1s_LrO, {count, rank, out});
   require_shape("U2s", terms.u2s_LDr, {count, in, rank});
   const double magnitude = 1.0 / std::sqrt(static_cast<double>(rank));
   require_signs("U1s", terms.u1s_LrO, magnitude);
   require_signs("U2s", terms.u2s_LDr, magnitude);
-
-  const SketchSpec spec{"sketched", count * rank, "imported", native_alpha(count * rank)};
-  auto layer = std::make_shared<SketchedLinear>(LinearOptions{path, in, out, terms.bias_O.defined(), 0}, spec, context);
   const auto stack_in = [&](const at::Tensor& t_LDr) { return t_LDr.transpose(1, 2).reshape({count * rank, in}); };
   const auto stack_out = [&](const at::Tensor& t_LrO) { return t_LrO.reshape({count * rank, out}); };
-  layer->set_signs(stack_out(terms.u1s_LrO), stack_in(terms.u2s_LDr));
-  const double scale = 1.0 / std::sqrt(static_cast<double>(count));
-  const auto parameters = layer->named_parameters(/*recurse=*/false);
+  sketched->set_signs(stack_out(terms.u1s_LrO), stack_in(terms.u2s_LDr));
+  // 1 / (2 L sqrt(r)) of the predecessor is alpha times this.
+  const double scale = 1.0 / (2.0 * static_cast<double>(count) * std::sqrt(static_cast<double>(rank)) * layer.spec().alpha);
+  const auto parameters = layer.named_parameters(/*recurse=*/false);
   parameters["s1"].detach().copy_(stack_in(terms.s1s_LDr.to(at::kDouble)) * scale);
   parameters["s2"].detach().copy_(stack_out(terms.s2s_LrO.to(at::kDouble)) * scale);
-  set_bias(*layer, terms.bias_O);
+  set_bias(layer, terms.bias_O);
+}
+
+std::shared_ptr<Linear> import_terms(const ImportedTerms& terms, const std::string& path, const BuildContext& context) {
+  PANTHER_REQUIRE(terms.s1s_LDr.defined() && terms.s1s_LDr.dim() == 3 && terms.s2s_LrO.defined() && terms.s2s_LrO.dim() == 3,
+                  "S1s must have shape (terms, inputs, rank) and S2s (terms, rank, outputs)");
+  const std::int64_t size = terms.s1s_LDr.size(0) * terms.s1s_LDr.size(2);
+  auto layer = std::make_shared<SketchedLinear>(LinearOptions{path, terms.s1s_LDr.size(1), terms.s2s_LrO.size(2), terms.bias_O.defined(), 0},
+                                                SketchSpec{"sketched", size, "imported", native_alpha(size)}, context);
+  set_terms(*layer, terms);
   return layer;
 }
 

@@ -18,8 +18,10 @@ struct ImportedTerms {
   at::Tensor bias_O;  ///< may be undefined
 };
 
-/// The same function in the native form, R = L r and S = S_l / sqrt(L); the signs are stored with the layer (init = imported).
-/// Throws InvalidArgument when shapes disagree or an entry of U is not +-1 / sqrt(r).
+/// Gives a sketched layer built with init = imported the predecessor's function: R = L r and S = S_l / sqrt(L). Throws InvalidArgument when
+/// shapes disagree, an entry of U is not +-1 / sqrt(r), or the layer has no stored signs.
+PANTHER_RUNTIME_API void set_terms(Linear& layer, const ImportedTerms& terms);
+/// A new layer with that function.
 PANTHER_RUNTIME_API std::shared_ptr<Linear> import_terms(const ImportedTerms& terms, const std::string& path, const BuildContext& context);
 
 }  // namespace panther::runtime

@@ -43,14 +43,13 @@ struct Product {
   at::Tensor h_B2R;
 };
 
-Product multiply(const at::Tensor& x_BD, const at::Tensor& bias_O, const SketchedWeights& weights) {
+Product multiply(const at::Tensor& x_BD, const SketchedWeights& weights) {
   const Launch launch(x_BD);
   Product result{at::empty({x_BD.size(0), weights.q_2RO.size(1)}, weights.q_2RO.options()),
                  at::empty({x_BD.size(0), weights.pt_2RD.size(0)}, weights.pt_2RD.options())};
-  at::Tensor bias;
-  if (bias_O.defined()) bias = bias_O.to(weights.q_2RO.scalar_type());
-  sketched_linear_forward(launch.kernels, views_of(weights), view_of(x_BD), bias.defined() ? view_of(bias) : TensorView{}, view_of(result.h_B2R),
-                          view_of(result.y_BO), launch.space(), launch.stream);
+  const TensorView bias = weights.bias_O.defined() ? view_of(weights.bias_O) : TensorView{};
+  sketched_linear_forward(launch.kernels, views_of(weights), view_of(x_BD), bias, view_of(result.h_B2R), view_of(result.y_BO), launch.space(),
+                          launch.stream);
   return result;
 }
 
@@ -65,7 +64,7 @@ struct SketchedProduct : torch::autograd::Function<SketchedProduct> {
                             const std::optional<at::Tensor>& bias, const c10::intrusive_ptr<SketchedWeights>& weights) {
     const at::Tensor cast = x.to(weights->pt_2RD.scalar_type());
     const std::int64_t sketch_size = weights->pt_2RD.size(0) / 2;
-    const Product product = multiply(rows_of(cast, cast.size(-1)), bias.value_or(at::Tensor()), *weights);
+    const Product product = multiply(rows_of(cast, cast.size(-1)), *weights);
     // A copy of the half that backward needs, so that X S1 is freed now.
     context->save_for_backward({cast, product.h_B2R.narrow(1, sketch_size, sketch_size).contiguous()});
     context->saved_data["weights"] = c10::IValue::make_capsule(weights);
@@ -103,7 +102,7 @@ at::Tensor sketched_product(const at::Tensor& x, const at::Tensor& s1_RD, const 
     return SketchedProduct::apply(x, s1_RD, s2_RO, bias_O.defined() ? std::optional<at::Tensor>(bias_O) : std::nullopt, weights);
   }
   const at::Tensor cast = x.to(weights->pt_2RD.scalar_type());
-  const Product product = multiply(rows_of(cast, cast.size(-1)), bias_O, *weights);
+  const Product product = multiply(rows_of(cast, cast.size(-1)), *weights);
   return product.y_BO.view(with_last(x.sizes(), product.y_BO.size(1)));
 }
 

@@ -12,11 +12,12 @@ namespace panther::runtime {
 struct SketchedWeights final : torch::CustomClassHolder {
   at::Tensor pt_2RD;
   at::Tensor q_2RO;
+  at::Tensor bias_O;  ///< undefined: none
   double alpha = 1.0;
 };
 
 /// x: (..., D) in the dtype of the weights or, under autocast, any; y: (..., O) in the dtype of the weights. s1_RD, s2_RO and
-/// bias_O (may be undefined) are the trained leaves that receive gradients; s1 and s2 share the weights' values. Saves x (cast to
+/// bias_O (may be undefined) are the trained leaves that receive gradients; the values come from the weights. Saves x (cast to
 /// the weights' dtype) and x U2 only: dH and x S1 live inside one call. No second derivatives: Unsupported.
 PANTHER_RUNTIME_API at::Tensor sketched_product(const at::Tensor& x, const at::Tensor& s1_RD, const at::Tensor& s2_RO, const at::Tensor& bias_O,
                                                 const c10::intrusive_ptr<SketchedWeights>& weights);

@@ -46,6 +46,19 @@ void plan_linear(Plan& plan, const std::string& path, const std::shared_ptr<Line
   (layer->spec().kind == "dense" ? plan.report.copied : plan.report.fitted).push_back(path);
 }
 
+/// The predecessor's names: S1s (L, in, r), S2s (L, r, out), U1s (L, r, out), U2s (L, in, r), bias. L is read off S1s.
+void plan_terms(Plan& plan, const std::string& path, const std::shared_ptr<Linear>& layer) {
+  const auto first = plan.dense.find(joined(path, "S1s"));
+  const bool shaped = first != plan.dense.end() && first->second.dim() == 3 && first->second.size(0) > 0;
+  const std::int64_t count = shaped ? first->second.size(0) : 1, rank = layer->spec().sketch_size / count;
+  const std::int64_t in = layer->in_features(), out = layer->out_features();
+  const ImportedTerms terms{plan.take(joined(path, "S1s"), {count, in, rank}), plan.take(joined(path, "S2s"), {count, rank, out}),
+                            plan.take(joined(path, "U1s"), {count, rank, out}), plan.take(joined(path, "U2s"), {count, in, rank}),
+                            layer->bias().defined() ? plan.take(joined(path, "bias"), layer->bias().sizes()) : at::Tensor()};
+  plan.actions.push_back([=] { set_terms(*layer, terms); });
+  plan.report.imported.push_back(path);
+}
+
 void plan_module(Plan& plan, const std::string& path, torch::nn::Module& module) {
   for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
     const std::string name = joined(path, parameter.key());
@@ -59,6 +72,8 @@ void plan_module(Plan& plan, const std::string& path, torch::nn::Module& module)
     const auto linear = std::dynamic_pointer_cast<Linear>(child.value());
     if (linear == nullptr) {
       plan_module(plan, child_path, *child.value());
+    } else if (linear->spec().init == "imported") {
+      plan_terms(plan, child_path, linear);
     } else if (linear->spec().kind == "dense" || linear->spec().init == "fitted" || linear->spec().init == "unbiased") {
       plan_linear(plan, child_path, linear);
     } else {

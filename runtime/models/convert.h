@@ -12,12 +12,13 @@ namespace panther::runtime {
 struct ConversionReport {
   std::vector<std::string> copied;   ///< parameters taken over as they are
   std::vector<std::string> fitted;   ///< linear layers whose form was fitted to a dense matrix
-  std::vector<std::string> scratch;  ///< linear layers that keep their random start (init = scratch)
+  std::vector<std::string> imported; ///< linear layers that took over the predecessor's terms
+  std::vector<std::string> scratch;   ///< linear layers that keep their random start (init = scratch)
   std::vector<std::string> unused;   ///< given tensors that no parameter asked for
 };
 
 /// Dense linear layers and all other parameters are copied by name; sketched and factorized layers at path P are set from
-/// "P.weight" (O x D) and "P.bias" by their spec's init. Throws InvalidArgument listing every missing or misshapen name; then nothing
+/// "P.weight" (O x D) and "P.bias" by their spec's init; for init = imported from "P.S1s", "P.S2s", "P.U1s", "P.U2s" (layers/convert.h). Throws InvalidArgument listing every missing or misshapen name; then nothing
 /// was changed.
 PANTHER_RUNTIME_API ConversionReport initialise_from_dense(Model& model, const std::vector<std::pair<std::string, at::Tensor>>& dense);
 

@@ -18,16 +18,11 @@ std::string choose_checkpoint(const RunFolder& folder, const std::string& how) {
   return newest ? newest->folder.string() : std::string();
 }
 
-NamedTensors named(const std::vector<ParameterInfo>& parameters) {
-  NamedTensors result;
-  for (const ParameterInfo& parameter : parameters) result.emplace_back(parameter.name, parameter.tensor.detach());
-  return result;
-}
-
 }  // namespace
 
 void load_parameters(const BuiltModel& built, const fs::path& checkpoint) {
-  load_tensors(checkpoint / "model.safetensors", named(built.parameters));
+  load_tensors(checkpoint / "model.safetensors", stored_tensors_of(*built.model));
+  refresh_layers(*built.model);
 }
 
 void resume_session(Session& session, const RunFolder& folder, const std::string& how) {

@@ -54,7 +54,7 @@ TrainingState Session::state() {
   state.seed = static_cast<std::uint64_t>(config.seed);
   state.config_toml = config_to_toml(config.visitor());
   state.config_hash = model_hash(config);
-  for (const ParameterInfo& parameter : built.parameters) state.model.emplace_back(parameter.name, parameter.tensor.detach());
+  state.model = stored_tensors_of(*built.model);
   state.optimizer = optimizer->state();
   state.layers = built.layers;
   state.shape = data.train->shape();

@@ -217,6 +217,32 @@ TEST(Convert, FitsASketchedModelToADenseOne) {
   EXPECT_EQ(initialise_from_dense(*mixed, weights).scratch.size(), 4u);
 }
 
+TEST(Convert, ImportsThePredecessorsTermsIntoAModel) {
+  ModelConfig config;
+  config.kind = "mlp", config.layers = 1, config.width = 12, config.mlp = "relu";
+  const DataShape shape{.vocabulary = 5, .features = 9, .sequence = 0, .regression = false};
+  const auto model = build(config, shape, {{"hidden.0", "sketched", 6, "imported"}}, at::kDouble);
+  const auto normal = [](at::IntArrayRef sizes) { return at::randn(sizes, at::kDouble); };
+  const auto signs = [](at::IntArrayRef sizes) { return (at::randint(0, 2, sizes, at::kDouble) * 2 - 1) / std::sqrt(3.0); };
+  const at::Tensor s1 = normal({2, 9, 3}), s2 = normal({2, 3, 12}), u1 = signs({2, 3, 12}), u2 = signs({2, 9, 3});
+  const at::Tensor b = normal({12}), w = normal({5, 12}), c = normal({5}), x = normal({4, 9});
+  std::vector<std::pair<std::string, at::Tensor>> given{{"hidden.0.S1s", s1}, {"hidden.0.S2s", s2}, {"hidden.0.U1s", u1}, {"hidden.0.U2s", u2},
+                                                        {"hidden.0.bias", b}, {"head.weight", w}, {"head.bias", c}};
+  EXPECT_THAT(initialise_from_dense(*model, given).imported, testing::ElementsAre("hidden.0"));
+  const at::Tensor hidden = (at::matmul(at::matmul(x, s1), u1) + at::matmul(at::matmul(x, u2), s2)).sum(0) / 4.0 + b;
+  EXPECT_LE((model->forward(x, {}) - at::linear(at::relu(hidden), w, c)).abs().max().item<double>(), 1e-12);
+  // A checkpoint holds the signs, one bit each.
+  const auto stored = stored_tensors_of(*model);
+  const auto other = build(config, shape, {{"hidden.0", "sketched", 6, "imported"}}, at::kDouble);
+  const auto into = stored_tensors_of(*other);
+  ASSERT_EQ(stored.size(), 7u);
+  for (std::size_t i = 0; i < stored.size(); ++i) into[i].second.detach().copy_(stored[i].second.detach());
+  refresh_layers(*other);
+  EXPECT_TRUE(at::equal(other->forward(x, {}), model->forward(x, {})));
+  std::erase_if(given, [](const auto& entry) { return entry.first == "hidden.0.U2s"; });
+  EXPECT_THAT(message_of([&] { initialise_from_dense(*model, given); }), testing::HasSubstr("hidden.0.U2s is missing"));
+}
+
 TEST(Convert, ListsEveryMissingNameAndChangesNothing) {
   const auto dense = build(small_gpt(), kTokens, {});
   auto weights = stored_tensors_of(*dense);

@@ -44,6 +44,7 @@ void SketchedLinear::bind() {
   auto weights = c10::make_intrusive<SketchedWeights>();
   weights->pt_2RD = at::empty({2 * size, in_features()}, s1_RD_.options());
   weights->q_2RO = at::empty({2 * size, out_features()}, s2_RO_.options());
+  weights->bias_O = bias().defined() ? bias().detach() : at::Tensor();
   weights->alpha = spec_.alpha;
   const at::Tensor s1 = weights->pt_2RD.narrow(0, 0, size).copy_(s1_RD_);
   const at::Tensor s2 = weights->q_2RO.narrow(0, size, size).copy_(s2_RO_);
@@ -58,7 +59,7 @@ void SketchedLinear::bind() {
 }
 
 bool SketchedLinear::is_bound() const {
-  return s1_RD_.const_data_ptr() == weights_->pt_2RD.const_data_ptr() &&
+  return s1_RD_.const_data_ptr() == weights_->pt_2RD.const_data_ptr() && (!bias().defined() || bias().const_data_ptr() == weights_->bias_O.const_data_ptr()) &&
          s2_RO_.const_data_ptr() == static_cast<const char*>(weights_->q_2RO.const_data_ptr()) + s2_RO_.nbytes();
 }
 
@@ -116,6 +117,7 @@ const c10::intrusive_ptr<SketchedWeights>& SketchedLinear::compute_weights(const
   cast_weights_ = c10::make_intrusive<SketchedWeights>();
   cast_weights_->pt_2RD = weights_->pt_2RD.to(compute);
   cast_weights_->q_2RO = weights_->q_2RO.to(compute);
+  if (bias().defined()) cast_weights_->bias_O = bias().detach().to(compute);
   cast_weights_->alpha = weights_->alpha;
   cast_epoch_ = epoch;
   return cast_weights_;
