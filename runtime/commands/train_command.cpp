@@ -48,6 +48,15 @@ void write_error_file(const RunFolder& folder, int rank, const Error& error) noe
   }
 }
 
+/// Bytes a terminal may misread become '?': an untrained model writes any byte.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    const bool shown = (c >= ' ' && c <= '~') || c == '\n' || c == '\t';
+    if (!shown) c = '?';
+  }
+  return text;
+}
+
 void print_sample(Session& session) {
   const DataShape shape = session.data.train->shape();
   if (shape.sequence == 0) return;
@@ -55,7 +64,7 @@ void print_sample(Session& session) {
   options.prompt = "  template<typename _Tp>\n";
   options.tokens = 320;
   const std::string text = generate(*session.built.model, shape, session.built.parameters.front().tensor.device(), options);
-  std::printf("\nsample (prompt: template<typename _Tp>)\n%s%s\n", options.prompt.c_str(), text.c_str());
+  std::printf("\nsample (after the line \"  template<typename _Tp>\")\n%s%s\n", options.prompt.c_str(), printable(text).c_str());
 }
 
 int train(LoadedConfig loaded, const RankFacts& facts, const std::string& resume) {

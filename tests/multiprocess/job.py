@@ -112,12 +112,12 @@ class Job(unittest.TestCase):
 
     def command(self, *arguments, prefix=(), timeout=120, env=()):
         """Runs to the end; returns the finished process with text output."""
-        return subprocess.run([*prefix, PANTHER, *arguments], cwd=self.dir, env={**self.env, **dict(env)}, text=True, timeout=timeout,
+        return subprocess.run([*prefix, PANTHER, *arguments], cwd=self.dir, env={**self.env, **dict(env)}, text=True, errors="replace", timeout=timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
     def start(self, *arguments, env=()):
         """In the background, in a process group of its own."""
-        return subprocess.Popen([PANTHER, *arguments], cwd=self.dir, env={**self.env, **dict(env)}, text=True, stdout=subprocess.PIPE,
+        return subprocess.Popen([PANTHER, *arguments], cwd=self.dir, env={**self.env, **dict(env)}, text=True, errors="replace", stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def train(self, name="run", *extra, ranks=1, code=0, prefix=(), env=(), **config):
