@@ -21,7 +21,7 @@ class Errors(Job):
     def test_configuration(self):
         cases = [
             ((r"layerz", r"bad\.toml:\d+", r"layers"), lambda t: t.replace("layers = 2", "layerz = 2")),
-            ((r"model\.layers", r"integer"), lambda t: t.replace("layers = 2", 'layers = "two"')),
+            ((r"model\.layers", r"whole number"), lambda t: t.replace("layers = 2", 'layers = "two"')),
             ((r"optim\.lr", r"-1"), lambda t: t.replace("lr = 3e-3", "lr = -1")),
             ((r"model\.kind|unknown model", r"gpt"), lambda t: t.replace('kind = "gpt"', 'kind = "gbt"')),
             ((r"model\.width", r"heads"), lambda t: t.replace("heads = 2", "heads = 5")),

@@ -6,16 +6,19 @@ import unittest
 from job import Job, PYTHON, relative_distance
 
 TOLERANCE = {"f64": 1e-12, "f32": 1e-5}
+# The gradient of a key's bias is zero in exact arithmetic, because softmax ignores a shift of all scores. In f32 it is rounding noise of the
+# size of Adam's epsilon, which Adam turns into steps of full length; so f32 is compared without biases.
+EXACT = {"f64": [], "f32": ["--set", "model.bias=false"]}
 
 
 class WorldSizes(Job):
     def compare(self, dtype, name, **how):
-        self.train(name, dtype=dtype, **how)
+        self.train(name, *EXACT[dtype], dtype=dtype, **how)
         distance = relative_distance(self.reference[dtype], self.model(name, 20))
         self.assertLess(distance, TOLERANCE[dtype], f"{name} in {dtype}")
 
     def reference_run(self, dtype):
-        self.train(f"one_{dtype}", dtype=dtype)
+        self.train(f"one_{dtype}", *EXACT[dtype], dtype=dtype)
         self.reference[dtype] = self.model(f"one_{dtype}", 20)
 
     def setUp(self):
