@@ -1,0 +1,103 @@
+// Parameters copied and compared across ranks, and the fields of [comm].
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "comm/exchange/codec.h"
+#include "tests/runtime/parallel_fixture.h"
+
+namespace panther::runtime {
+namespace {
+
+using testing::Net;
+
+TEST(ParameterDigest, SeesNamesShapesDtypesAndEveryBit) {
+  std::set<std::uint64_t> digests;
+  Net net;
+  EXPECT_EQ(parameter_digest(net.parameters), parameter_digest(Net().parameters));
+  EXPECT_TRUE(digests.insert(parameter_digest(net.parameters)).second);
+  EXPECT_TRUE(digests.insert(parameter_digest(Net(at::kFloat).parameters)).second);
+  Net renamed;
+  renamed.parameters[3].name = "used";
+  EXPECT_TRUE(digests.insert(parameter_digest(renamed.parameters)).second);
+  Net reshaped;
+  reshaped[0] = reshaped[0].detach().view({testing::kHidden, testing::kIn});
+  EXPECT_TRUE(digests.insert(parameter_digest(reshaped.parameters)).second);
+  Net fewer;
+  fewer.parameters.pop_back();
+  EXPECT_TRUE(digests.insert(parameter_digest(fewer.parameters)).second);
+  for (std::size_t i = 0; i < net.parameters.size(); ++i) {
+    Net flipped;
+    auto* words = static_cast<std::uint64_t*>(flipped[i].detach().mutable_data_ptr());
+    words[flipped[i].numel() - 1] ^= 1;
+    EXPECT_TRUE(digests.insert(parameter_digest(flipped.parameters)).second) << net.parameters[i].name;
+  }
+}
+
+TEST(ParameterDigest, DependsOnValuesNotOnLayout) {
+  Net net;
+  Net transposed;
+  transposed[0] = transposed[0].detach().t().contiguous().t();
+  EXPECT_EQ(parameter_digest(net.parameters), parameter_digest(transposed.parameters));
+}
+
+TEST(BroadcastParameters, EveryRankGetsTheFirstOnes) {
+  comm::run_ranks_as_threads(3, [](comm::Collective& collective) {
+    const std::uint64_t expected = parameter_digest(Net().parameters);
+    Net net;
+    net[0] = net[0].detach().t().contiguous().t().set_requires_grad(true);
+    if (collective.rank() != 0) {
+      const at::NoGradGuard no_grad;
+      for (ParameterInfo& parameter : net.parameters) parameter.tensor.add_(collective.rank());
+    }
+    std::vector<const void*> places;
+    for (const ParameterInfo& parameter : net.parameters) places.push_back(parameter.tensor.const_data_ptr());
+    broadcast_parameters(net.parameters, collective, comm::Deadline::after(std::chrono::seconds(30)));
+    EXPECT_EQ(parameter_digest(net.parameters), expected);
+    for (std::size_t i = 0; i < places.size(); ++i) EXPECT_EQ(net[i].const_data_ptr(), places[i]);
+    comm::require_equal_digests(collective, {{"parameters", parameter_digest(net.parameters)}}, comm::Deadline::after(std::chrono::seconds(30)));
+  });
+}
+
+/// Notes what a field says of itself.
+class Notes final : public FieldVisitor {
+ public:
+  std::map<std::string, FieldInfo, std::less<>> fields;
+  void field(std::string_view name, bool&, const FieldInfo& info) override { note(name, info); }
+  void field(std::string_view name, std::int64_t& value, const FieldInfo& info) override { note(name, info, static_cast<double>(value)); }
+  void field(std::string_view name, double& value, const FieldInfo& info) override { note(name, info, value); }
+  void field(std::string_view name, std::string& value, const FieldInfo& info) override {
+    note(name, info);
+    if (info.choices.empty()) return;
+    EXPECT_NE(std::find(info.choices.begin(), info.choices.end(), value), info.choices.end()) << name << ": the default is no choice";
+  }
+  void field(std::string_view name, std::vector<double>&, const FieldInfo& info) override { note(name, info); }
+  void field(std::string_view name, std::vector<std::int64_t>&, const FieldInfo& info) override { note(name, info); }
+  void field(std::string_view name, std::vector<std::string>&, const FieldInfo& info) override { note(name, info); }
+
+ protected:
+  void begin_section(std::string_view, std::string_view) override {}
+  void end_section() override {}
+  void array_section(std::string_view, std::string_view, const ArrayAccess&) override {}
+
+ private:
+  void note(std::string_view name, const FieldInfo& info, double value = 0) {
+    EXPECT_FALSE(info.help.empty()) << name;
+    EXPECT_TRUE(value == 0 || (value >= info.min && value <= info.max)) << name;
+    fields.emplace(name, info);
+  }
+};
+
+TEST(CommConfigTest, FieldsSayWhatTheyAre) {
+  CommConfig config;
+  Notes notes;
+  config.fields(notes);
+  EXPECT_EQ(notes.fields.size(), 7u);
+  EXPECT_EQ(notes.fields.at("exchange").choices, comm::codec_registry().names());
+  EXPECT_EQ(notes.fields.at("bucket_bytes").unit, "bytes");
+  EXPECT_EQ(notes.fields.at("timeout_seconds").unit, "seconds");
+  EXPECT_GT(notes.fields.at("timeout_seconds").min, 0);
+}
+
+}  // namespace
+}  // namespace panther::runtime
