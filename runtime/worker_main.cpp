@@ -1,5 +1,6 @@
 // panther-worker: one rank of a job, and the commands that need torch. `panther` execs it.
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -34,6 +35,7 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit becomes an Io error of the write
   const int code = panther::run_main(dispatch, argc, argv);
   std::fflush(nullptr);
   return code;

@@ -42,6 +42,7 @@ int body(int argc, char** argv) {
   if (world.leader()) metrics = std::make_unique<rt::MetricsWriter>(folder, 0);
 
   rt::TrainingState state;
+  state.layers = rt::facts_of(model);
   double loss_mean = 0;
   for (int step = 1; step <= 200; ++step) {
     const rt::StepBatch batch = loader.next();

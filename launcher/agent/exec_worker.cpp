@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 
 #include "core/env.h"
 #include "core/error.h"
@@ -26,6 +27,19 @@ fs::path worker_path() {
   if (!error && ::access(worker.c_str(), X_OK) == 0) return worker;
   fail(ErrorCode::Unsupported, "this command needs panther-worker, and there is none at '", worker.string(),
        "'; build with torch (PANTHER_WITH_TORCH=ON, deploy/bootstrap.sh installs it), or set PANTHER_WORKER to its path");
+}
+
+fs::path find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    if (::access(name.c_str(), X_OK) == 0) return name;
+    fail(ErrorCode::InvalidArgument, "cannot run '", name, "': ", std::strerror(errno), "; give the path of a program");
+  }
+  std::istringstream folders(env_value("PATH").value_or(""));
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const fs::path candidate = fs::path(folder) / name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  fail(ErrorCode::InvalidArgument, "no program '", name, "' in PATH; give its path, e.g. ./", name);
 }
 
 void exec_worker(const std::vector<std::string>& arguments) {

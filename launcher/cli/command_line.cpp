@@ -11,6 +11,7 @@ namespace panther::launcher {
 const std::vector<Subcommand>& subcommands() {
   static const std::vector<Subcommand> kList{
       {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", true},
+      {"launch", "[--nproc N] [--] PROGRAM [ARGUMENTS]...", "start ranks of your own program", false},
       {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", true},
       {"evaluate", "CHECKPOINT [--set KEY=VALUE]...", "loss of a checkpoint on the validation data", true},
       {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", true},
@@ -32,6 +33,28 @@ int parse_ranks(std::string_view text) {
   PANTHER_REQUIRE(error == std::errc() && end == text.data() + text.size() && ranks >= 1 && ranks <= kMostRanks,
                   "--nproc '", text, "' is not a whole number from 1 to ", kMostRanks, "; it is the number of ranks to start on this machine");
   return ranks;
+}
+
+/// `launch`: options end at "--" or at the first word that is none.
+void split_launch(CommandLine& line) {
+  std::size_t begin = 0;
+  while (begin < line.words.size() && line.words[begin].starts_with("-") && line.words[begin] != "--") {
+    const std::string& word = line.words[begin];
+    if (word == kNproc) {
+      PANTHER_REQUIRE(begin + 1 < line.words.size(), "--nproc needs a value: the number of ranks to start on this machine");
+      line.nproc = parse_ranks(line.words[begin + 1]);
+      begin += 2;
+    } else if (word.starts_with("--nproc=")) {
+      line.nproc = parse_ranks(std::string_view(word).substr(kNproc.size() + 1));
+      ++begin;
+    } else {
+      fail(ErrorCode::InvalidArgument, "unknown option ", word, " of `panther launch`; it knows --nproc N. Options of the program stand after it");
+    }
+  }
+  if (begin < line.words.size() && line.words[begin] == "--") ++begin;
+  line.words.erase(line.words.begin(), line.words.begin() + static_cast<std::ptrdiff_t>(begin));
+  PANTHER_REQUIRE(!line.words.empty(), "which program? panther launch [--nproc N] [--] PROGRAM [ARGUMENTS]...");
+  if (!line.nproc) line.nproc = 1;
 }
 
 /// Takes every --nproc N and --nproc=N out of `words`; the last one counts. The value of another option stays what it is.
@@ -69,6 +92,13 @@ bool has_any(const std::vector<std::string>& words, std::initializer_list<std::s
 
 }  // namespace
 
+const Subcommand& find_subcommand(const std::string& name) {
+  const auto& known = subcommands();
+  const auto found = std::find_if(known.begin(), known.end(), [&](const Subcommand& each) { return each.name == name; });
+  if (found == known.end()) fail_unknown(name);
+  return *found;
+}
+
 CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   CommandLine line;
   if (arguments.empty()) return {.subcommand = "help", .bare = true, .nproc = {}, .words = {}};
@@ -76,12 +106,14 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   line.words.assign(arguments.begin() + 1, arguments.end());
   if (line.subcommand == "-h" || line.subcommand == "--help") line.subcommand = "help";
   if (line.subcommand == "--version" || line.subcommand == "-V") line.subcommand = "version";
-  const auto& known = subcommands();
-  if (std::none_of(known.begin(), known.end(), [&](const Subcommand& each) { return each.name == line.subcommand; }))
-    fail_unknown(line.subcommand);
+  find_subcommand(line.subcommand);
+  if (line.subcommand == "launch") {
+    split_launch(line);
+    return line;
+  }
   if (line.subcommand != "train") {
     for (const std::string& word : line.words)
-      PANTHER_REQUIRE(!word.starts_with(kNproc), "--nproc belongs to `panther train`; `panther ", line.subcommand, "` is one process");
+      PANTHER_REQUIRE(!word.starts_with(kNproc), "--nproc belongs to `panther train` and `panther launch`; `panther ", line.subcommand, "` is one process");
     return line;
   }
   std::vector<std::string> rest = line.words;

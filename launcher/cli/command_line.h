@@ -16,10 +16,13 @@ struct Subcommand {
 /// In the order of the help.
 const std::vector<Subcommand>& subcommands();
 
+/// Throws InvalidArgument with the nearest known name.
+const Subcommand& find_subcommand(const std::string& name);
+
 struct CommandLine {
   std::string subcommand;            ///< "help" when none was given
   bool bare = false;                 ///< no argument at all
-  std::optional<int> nproc;          ///< ranks to start and watch here; only of train
+  std::optional<int> nproc;          ///< ranks to start and watch here; of train and launch
   std::vector<std::string> words;    ///< what follows the subcommand, without --nproc where that is set
 };
 

@@ -20,23 +20,31 @@ int help(const CommandLine& line) {
     std::fputs(overview_text().c_str(), stdout);
     return kExitDone;
   }
-  const CommandLine about = parse_command_line({line.words.front()});
-  const auto& known = subcommands();
-  const auto command = std::find_if(known.begin(), known.end(), [&](const Subcommand& each) { return each.name == about.subcommand; });
+  const Subcommand* command = &find_subcommand(line.words.front());
   if (command->of_worker) exec_worker({command->name, "--help"});
   std::printf("usage: panther %s %s\n  %s\n", command->name, command->arguments, command->help);
   return kExitDone;
 }
 
-int train_here(const CommandLine& line) {
+void require_no_ranks_yet(const CommandLine& line) {
   const RankFacts facts = read_rank_facts(env_value);
   PANTHER_REQUIRE(facts.convention == "none", "--nproc ", *line.nproc, " inside an environment that already says rank ", facts.rank, " of ",
                   facts.world_size, " (", facts.convention,
                   "): each of its ranks would start ranks of its own. Leave --nproc out under mpirun, srun and torchrun, or unset their "
                   "variables");
+}
+
+int train_here(const CommandLine& line) {
+  require_no_ranks_yet(line);
   std::vector<std::string> arguments{line.subcommand};
   arguments.insert(arguments.end(), line.words.begin(), line.words.end());
   return run_local_job({.ranks = *line.nproc, .worker = worker_path(), .arguments = std::move(arguments)});
+}
+
+/// Somebody else's program, found as a shell would find it.
+int launch_here(const CommandLine& line) {
+  require_no_ranks_yet(line);
+  return run_local_job({.ranks = *line.nproc, .worker = find_program(line.words.front()), .arguments = {line.words.begin() + 1, line.words.end()}});
 }
 
 }  // namespace
@@ -48,6 +56,7 @@ int run_command(int argc, char** argv) {
     std::fputs(version_text().c_str(), stdout);
     return kExitDone;
   }
+  if (line.subcommand == "launch") return launch_here(line);
   if (line.nproc) return train_here(line);
   std::vector<std::string> arguments{line.subcommand};
   arguments.insert(arguments.end(), line.words.begin(), line.words.end());

@@ -26,6 +26,15 @@ void check_batch(const Session& session) {
                   " ranks; raise train.global_batch or start fewer ranks");
 }
 
+/// train.init_from as a file: a safetensors file, or whatever names a checkpoint.
+std::filesystem::path start_weights(const LoadedConfig& loaded) {
+  const std::filesystem::path given = loaded.config.train.init_from;
+  PANTHER_REQUIRE(std::filesystem::exists(given), loaded.origin.at("train.init_from"), ": ", given, " does not exist; name a safetensors file, a "
+                  "run folder or a checkpoint");
+  if (!std::filesystem::is_directory(given)) return given;
+  return verify_checkpoint(resolve_checkpoint(given)).folder / "model.safetensors";
+}
+
 }  // namespace
 
 BuiltModel build_model(const LoadedConfig& loaded, const DataShape& shape, Device device) {
@@ -71,7 +80,7 @@ std::unique_ptr<Session> open_session(LoadedConfig loaded, const RankFacts& fact
                               session->world.deadline());
   session->data = make_datasets(config.data, static_cast<std::uint64_t>(config.seed), session->loaded.origin);
   session->built = build_model(session->loaded, session->data.train->shape(), session->world.device);
-  if (!config.train.init_from.empty()) initialise_from_file(*session->built.model, config.train.init_from);
+  if (!config.train.init_from.empty()) initialise_from_file(*session->built.model, start_weights(session->loaded));
   session->optimizer = make_optimizer(config.optim, session->built.parameters);
   return session;
 }

@@ -70,5 +70,15 @@ TEST(CommandLine, UnknownCommandsNameTheNearest) {
   EXPECT_THAT(refusal({"zzzzzzz"}), HasSubstr("Known: train, generate"));
 }
 
+TEST(CommandLine, LaunchKeepsTheProgramsWords) {
+  const CommandLine line = parse_command_line({"launch", "--nproc", "2", "--", "./own", "--nproc", "7", "x"});
+  EXPECT_EQ(line.nproc, 2);
+  EXPECT_EQ(line.words, (Words{"./own", "--nproc", "7", "x"}));
+  EXPECT_EQ(parse_command_line({"launch", "own", "-v"}).words, (Words{"own", "-v"}));
+  EXPECT_EQ(parse_command_line({"launch", "own"}).nproc, 1);
+  EXPECT_THAT(refusal({"launch", "--nproc=2"}), HasSubstr("which program"));
+  EXPECT_THAT(refusal({"launch", "--ranks", "2", "own"}), HasSubstr("--nproc"));
+}
+
 }  // namespace
 }  // namespace panther::launcher
