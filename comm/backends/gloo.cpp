@@ -111,7 +111,7 @@ class GlooTransfer final : public Transfer {
 class GlooTransport final : public Transport {
  public:
   explicit GlooTransport(std::shared_ptr<gloo::Context> context) : context_(std::move(context)) {}
-  ~GlooTransport() override { close(); }
+  ~GlooTransport() override { hang_up(); }
   GlooTransport(const GlooTransport&) = delete;
   GlooTransport& operator=(const GlooTransport&) = delete;
 
@@ -124,17 +124,23 @@ class GlooTransport final : public Transport {
   }
   std::unique_ptr<Transfer> receive(int from, void* data, std::size_t bytes) override { return start(from, false, data, bytes); }
   void abort() noexcept override { waiting_.abort(); }
-  void close() noexcept override {
+  /// gloo forgets a buffer when its transfer is destroyed.
+  bool close() noexcept override {
+    hang_up();
+    return true;
+  }
+
+ private:
+  /// Messages of one pair match in order, so one slot serves all.
+  static constexpr std::uint64_t kSlot = 0x70616e;
+
+  void hang_up() noexcept {
     try {
       context_->closeConnections();
     } catch (const std::exception&) {
       // A connection that broke before is as closed as can be.
     }
   }
-
- private:
-  /// Messages of one pair match in order, so one slot serves all.
-  static constexpr std::uint64_t kSlot = 0x70616e;
 
   std::unique_ptr<Transfer> start(int peer, bool sends, void* data, std::size_t bytes) {
     try {

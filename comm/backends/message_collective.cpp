@@ -136,8 +136,7 @@ class MessageCollective final : public Collective {
       body();
     } catch (...) {
       dead_ = true;
-      scratch_.abandon();
-      transport_->close();
+      if (!transport_->close()) scratch_.abandon();
       throw;
     }
     return {};

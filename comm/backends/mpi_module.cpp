@@ -131,7 +131,11 @@ class MpiTransport final : public Transport {
   }
   std::unique_ptr<Transfer> receive(int from, void* data, std::size_t bytes) override { return post(from, false, data, bytes); }
   void abort() noexcept override { place_.aborted = true; }
-  void close() noexcept override { whole_ = false; }
+  /// A message that had begun to arrive cannot be cancelled.
+  bool close() noexcept override {
+    whole_ = false;
+    return false;
+  }
 
  private:
   static std::string library() {

@@ -29,8 +29,9 @@ class Transport {
   virtual std::unique_ptr<Transfer> receive(int from, void* data, std::size_t bytes) = 0;
   /// From any thread: running and later waits throw PeerLost soon.
   virtual void abort() noexcept = 0;
-  /// After a failure: lets the peers see it where the transport can.
-  virtual void close() noexcept = 0;
+  /// After a failure, when no transfer exists any more: lets the peers see it where the transport can. False when a message
+  /// may still be written to memory it was posted for.
+  virtual bool close() noexcept = 0;
 };
 
 }  // namespace panther::comm

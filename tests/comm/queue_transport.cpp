@@ -65,7 +65,7 @@ class Receive final : public Transfer {
 class QueueTransport final : public Transport {
  public:
   QueueTransport(std::shared_ptr<Hub> hub, int rank, QueueCounts* counts) : hub_(std::move(hub)), rank_(rank), counts_(counts) {}
-  ~QueueTransport() override { close(); }
+  ~QueueTransport() override { hang_up(); }
 
   std::string_view name() const noexcept override { return "messages"; }
   int rank() const noexcept override { return rank_; }
@@ -94,8 +94,14 @@ class QueueTransport final : public Transport {
     return std::make_unique<Receive>(hub_, from, rank_, data, bytes);
   }
 
-  void abort() noexcept override { close(); }
-  void close() noexcept override {
+  void abort() noexcept override { hang_up(); }
+  bool close() noexcept override {
+    hang_up();
+    return true;
+  }
+
+ private:
+  void hang_up() noexcept {
     {
       const std::lock_guard lock(hub_->mutex);
       hub_->closed[static_cast<std::size_t>(rank_)] = 1;
@@ -103,7 +109,6 @@ class QueueTransport final : public Transport {
     hub_->changed.notify_all();
   }
 
- private:
   std::shared_ptr<Hub> hub_;
   int rank_;
   QueueCounts* counts_;
