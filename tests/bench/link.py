@@ -6,7 +6,10 @@ import argparse
 import json
 import os
 import statistics
+import re
 import subprocess
+import threading
+import time
 
 from bench import PANTHER, PEERS, PYTHON, environment, gpt_config, interval, library_path, metric, report, scratch
 
@@ -51,15 +54,46 @@ class Link:
         return outputs[0][0]
 
 
+class SocketBytes:
+    """TCP_INFO's bytes_sent over all sockets of a namespace, watched until the end of a run: payload and retransmissions, no headers."""
+
+    def __init__(self, space):
+        self.space, self.sent, self.stop = space, {}, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.stop.is_set():
+            text = subprocess.run(["ip", "netns", "exec", self.space, "ss", "-tinOH"], stdout=subprocess.PIPE, text=True, check=False).stdout
+            for line in text.splitlines():
+                found = re.search(r"bytes_sent:(\d+)", line)
+                if found:
+                    ends = tuple(line.split()[3:5])
+                    self.sent[ends] = max(self.sent.get(ends, 0), int(found.group(1)))
+            time.sleep(0.05)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def total(self):
+        return sum(self.sent.values())
+
+
 def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)
 
 
 def ours(link, folder, name, sketch, a, *extra):
     config = gpt_config(folder, name, sketch_size=sketch, steps=a.steps + 5, global_batch=16)
-    link.run_both([PANTHER, "train", config, "--set", "comm.backend=gloo", *extra], lambda rank: {})
+    with SocketBytes(link.spaces[0]) as sockets:
+        link.run_both([PANTHER, "train", config, "--set", "comm.backend=gloo", *extra], lambda rank: {})
     run_folder = f"{folder}/{name}"
     return {"step_ms": 1e3 * statistics.median(metric(run_folder, "perf/step_time_s")), "bytes": metric(run_folder, "comm/bytes")[0],
+            "socket_over_ledger": sockets.total() / sum(metric(run_folder, "comm/bytes", skip=0)),
             "exposed_ms": 1e3 * statistics.median(metric(run_folder, "comm/exposed_s")),
             "collective_ms": 1e3 * statistics.median(metric(run_folder, "comm/time_s")),
             "backward_ms": 1e3 * statistics.median(metric(run_folder, "perf/backward_s"))}
@@ -92,6 +126,7 @@ def main():
                        sketched_step_ms=round(statistics.median(r[2]["step_ms"] for r in rounds), 1),
                        dense_over_peer=interval([r[0]["step_ms"] / r[1]["step_ms"] for r in rounds]),
                        sketched_over_peer=interval([r[2]["step_ms"] / r[1]["step_ms"] for r in rounds]),
+                       socket_bytes_over_ledger=[round(dense["socket_over_ledger"], 4), round(sketched["socket_over_ledger"], 4)],
                        dense_bytes=dense["bytes"], sketched_bytes=sketched["bytes"],
                        overlap_efficiency_dense=round(1 - dense["exposed_ms"] / max(dense["collective_ms"], 1e-9), 3),
                        overlap_efficiency_sketched=round(1 - sketched["exposed_ms"] / max(sketched["collective_ms"], 1e-9), 3))
