@@ -56,7 +56,7 @@ TEST(Output, EverythingIsStoredInTheRunFolder) {
   const ScratchFolder scratch;
   const std::string run = (scratch.path() / "run").string();
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const Finished end = run_panther({"train", "--nproc", "2", "*:out=early", "1:err=warning", "0:folder=" + run, "*:sleep=150", "*:raw=late", "1:exit=3"});
+    const Finished end = run_panther({"train", "--nproc", "2", "*:out=early", "1:err=warning", "0:folder=" + run, "*:sleep=150", "*:raw=late", "1:sleep=500", "1:exit=3"});
     EXPECT_EQ(end.exit_code, 3);
     const auto folder = scratch.path() / "run" / "logs" / concat("attempt_", attempt);
     EXPECT_THAT(end.err, HasSubstr("all output is in " + folder.string()));
