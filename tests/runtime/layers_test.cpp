@@ -51,6 +51,9 @@ TEST(LinearFamily, KeepsItsContract) {
     EXPECT_EQ(facts[0].dense_parameters, 14 * 22 + 22);
     EXPECT_EQ(facts[0].dense_forward_flops_per_row, 2.0 * 14 * 22);
     EXPECT_EQ(facts[0].forward_flops_per_row, kind == "dense" ? 2.0 * 14 * 22 : 4.0 * 6 * (14 + 22) / (kind == "factorized" ? 2 : 1));
+    // Twice forward where every factor trains; the sketched layer spends 6 R (D + O).
+    EXPECT_EQ(facts[0].backward_flops_per_row, kind == "sketched" ? 6.0 * 6 * (14 + 22) : 2 * facts[0].forward_flops_per_row);
+    EXPECT_EQ(facts[0].saved_bytes_per_row, 8 * (14 + (kind == "dense" ? 0 : 6)));
     // The same start for every thread count, another for another seed.
     const auto twin = linear_registry().at(kind).make({"a.b", 14, 22, true, 0}, spec_of(kind), doubles());
     EXPECT_TRUE(at::equal(twin->dense_weight(), layer->dense_weight()));
