@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <memory>
 #include <optional>
 
 #include "core/error.h"
@@ -25,6 +27,19 @@ at::ScalarType compute_type(const std::string& dtype) {
   return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
+/// Ranges of the communication thread in the timeline, one per collective.
+std::function<void(const char*, std::int64_t, bool)> communication_trace() {
+  return [range = std::make_shared<std::optional<TimelineRange>>(), named = false](const char* name, std::int64_t bucket, bool begin) mutable {
+    if (!named) timeline_name_thread("communication");
+    named = true;
+    if (begin) {
+      range->emplace(name, bucket);
+    } else {
+      range->reset();
+    }
+  };
+}
+
 /// One run of the loop. Outputs (metrics, progress, checkpoints) exist on rank 0 only.
 class TrainingLoop {
  public:
@@ -34,6 +49,7 @@ class TrainingLoop {
         loader_(session.data.train, loader_options()),
         parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
                static_cast<std::uint64_t>(config_.seed)} {
+    sync_.set_trace(communication_trace());
     if (!session.world.leader()) return;
     metrics_.emplace(folder.path, session.step);
     progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");

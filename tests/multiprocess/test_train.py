@@ -21,6 +21,7 @@ class Train(Job):
         trace = json.loads((folder / "traces" / "rank_1.json").read_text())
         names = {event["name"] for event in trace["traceEvents"]}
         self.assertTrue({"forward", "backward", "optimizer"} <= names, names)
+        self.assertTrue(any("reduce" in name for name in names), f"the communication thread is in the timeline: {names}")
         self.assertEqual(json.loads((folder / "env.json").read_text())["world_size"], 2)
         for words in ("validation loss", "tokens per second", "exchange exposed", "bytes sent per step", "peak memory", "run folder", "sample"):
             self.assertIn(words, done.stdout)
