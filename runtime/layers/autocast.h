@@ -9,8 +9,9 @@
 
 namespace panther::runtime {
 
-/// While it lives, matrix products of this thread on `device` run in bf16 (`bf16` false: a scope without effect). Casts of weights are kept until the outermost scope ends, so parameters must not change inside one: open one scope
-/// around the forward passes of an optimizer step. Backward runs in the types that forward used, in or outside the scope.
+/// While it lives, matrix products of this thread on `device` run in bf16 (`bf16` false: a scope without effect). Casts of weights
+/// are kept until the outermost scope ends, so parameters must not change inside one: open one around the forward passes of an
+/// optimizer step. Backward runs in the types that forward used, in or outside the scope.
 class PANTHER_RUNTIME_API AutocastGuard {
  public:
   AutocastGuard(c10::Device device, bool bf16);

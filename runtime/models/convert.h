@@ -18,8 +18,8 @@ struct ConversionReport {
 };
 
 /// Dense linear layers and all other parameters are copied by name; sketched and factorized layers at path P are set from
-/// "P.weight" (O x D) and "P.bias" by their spec's init; for init = imported from "P.S1s", "P.S2s", "P.U1s", "P.U2s" (layers/convert.h). Throws InvalidArgument listing every missing or misshapen name; then nothing
-/// was changed.
+/// "P.weight" (O x D) and "P.bias" by their spec's init; for init = imported from "P.S1s", "P.S2s", "P.U1s", "P.U2s"
+/// (layers/convert.h). Throws InvalidArgument listing every missing or misshapen name; then nothing was changed.
 PANTHER_RUNTIME_API ConversionReport initialise_from_dense(Model& model, const std::vector<std::pair<std::string, at::Tensor>>& dense);
 
 /// The same from a safetensors file, or a checkpoint folder that holds model.safetensors.

@@ -18,7 +18,8 @@ class TorchAllocator final : public Allocator {
     try {
       if (device.kind == DeviceKind::cuda) return device_allocate(bytes, device.index, stream);
     } catch (const c10::OutOfMemoryError& error) {
-      fail(ErrorCode::OutOfMemory, "cannot allocate ", human_bytes(static_cast<double>(bytes)), " on cuda:", device.index, ": ", error.what_without_backtrace());
+      fail(ErrorCode::OutOfMemory, "cannot allocate ", human_bytes(static_cast<double>(bytes)), " on cuda:", device.index, ": ",
+           error.what_without_backtrace());
     }
     // torch's own CPU allocator aligns to 64 bytes only.
     void* pointer = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);

@@ -19,7 +19,9 @@ DType dtype_of(const at::Tensor& tensor) {
     case at::kLong: return DType::i64;
     case at::kInt: return DType::i32;
     case at::kByte: return DType::u8;
-    default: fail(ErrorCode::Unsupported, "tensors of dtype ", at::toString(tensor.scalar_type()), " cannot be viewed; convert to f64 f32 bf16 f16 i64 i32 or u8");
+    default:
+      fail(ErrorCode::Unsupported, "tensors of dtype ", at::toString(tensor.scalar_type()),
+           " cannot be viewed; convert to f64 f32 bf16 f16 i64 i32 or u8");
   }
 }
 

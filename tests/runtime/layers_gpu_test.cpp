@@ -34,7 +34,9 @@ TEST_F(OnCuda, SketchedLayerEqualsTheCpu) {
   const at::Tensor x_cpu = x.clone().requires_grad_(true);
   const at::Tensor want = reference->forward(x_cpu);
   want.backward(g);
-  for (const auto& [dtype, bf16, tolerance] : {std::tuple{at::kDouble, false, 1e-12}, std::tuple{at::kFloat, false, 3e-3}, std::tuple{at::kFloat, true, 2e-2}}) {
+  // f32 products may run in TF32.
+  for (const auto& [dtype, bf16, tolerance] :
+       {std::tuple{at::kDouble, false, 1e-12}, std::tuple{at::kFloat, false, 3e-3}, std::tuple{at::kFloat, true, 2e-2}}) {
     auto layer = layer_on(at::kCUDA, dtype);
     EXPECT_TRUE(at::equal(layer->u1_RO().cpu().to(at::kDouble), reference->u1_RO()));
     EXPECT_TRUE(at::equal(layer->u2_RD().cpu().to(at::kDouble), reference->u2_RD()));

@@ -205,7 +205,8 @@ TEST(Convert, FitsASketchedModelToADenseOne) {
   for (const ParameterInfo& info : parameters_of(*dense)) info.tensor.detach().add_(0.01);
   auto weights = stored_tensors_of(*dense);
   // With R = min(D, O) square layers can be met exactly; the others in the span of their signs.
-  const auto exact = build(small_gpt(), kTokens, {{"blocks.*.attention.proj", "sketched", 32, "fitted"}, {"blocks.*.mlp.*", "factorized", 32, "fitted"}}, at::kDouble);
+  const auto exact = build(small_gpt(), kTokens,
+                           {{"blocks.*.attention.proj", "sketched", 32, "fitted"}, {"blocks.*.mlp.*", "factorized", 32, "fitted"}}, at::kDouble);
   weights.emplace_back("surplus", at::zeros({1}));
   const ConversionReport report = initialise_from_dense(*exact, weights);
   EXPECT_EQ(report.fitted.size(), 6u);

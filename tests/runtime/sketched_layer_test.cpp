@@ -25,10 +25,11 @@ std::shared_ptr<SketchedLinear> make_layer(std::int64_t in, std::int64_t out, st
 }
 
 at::Tensor signs(const char* which, std::int64_t vectors, std::int64_t elements) {
+  const SignKey key = SignKey::of(kSeed, std::string("some.layer.") + which);
   at::Tensor out = at::empty({vectors, elements}, at::kDouble);
   for (std::int64_t v = 0; v < vectors; ++v) {
     for (std::int64_t e = 0; e < elements; ++e) {
-      out[v][e] = sign_is_negative(SignKey::of(kSeed, std::string("some.layer.") + which), static_cast<std::uint32_t>(v), static_cast<std::uint32_t>(e)) ? -1.0 : 1.0;
+      out[v][e] = sign_is_negative(key, static_cast<std::uint32_t>(v), static_cast<std::uint32_t>(e)) ? -1.0 : 1.0;
     }
   }
   return out;
@@ -260,7 +261,8 @@ at::Tensor predecessor(const ImportedTerms& t, const at::Tensor& x) {
   const std::int64_t count = t.s1s_LDr.size(0);
   at::Tensor y = t.bias_O.clone();
   for (std::int64_t l = 0; l < count; ++l) {
-    y = y + (at::matmul(at::matmul(x, t.s1s_LDr[l]), t.u1s_LrO[l]) + at::matmul(at::matmul(x, t.u2s_LDr[l]), t.s2s_LrO[l])) / (2.0 * static_cast<double>(count));
+    const at::Tensor term = at::matmul(at::matmul(x, t.s1s_LDr[l]), t.u1s_LrO[l]) + at::matmul(at::matmul(x, t.u2s_LDr[l]), t.s2s_LrO[l]);
+    y = y + term / (2.0 * static_cast<double>(count));
   }
   return y;
 }

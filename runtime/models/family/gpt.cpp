@@ -64,7 +64,8 @@ class Gpt final : public Model {
     dropout_ = register_module("dropout", std::make_shared<Dropout>("dropout", config.dropout));
     blocks_ = register_module("blocks", std::make_shared<Blocks>());
     for (std::int64_t i = 0; i < config.layers; ++i) {
-      blocks_->items.push_back(blocks_->register_module(std::to_string(i), std::make_shared<Block>("blocks." + std::to_string(i), config, shape.sequence, context)));
+      const std::string name = std::to_string(i);
+      blocks_->items.push_back(blocks_->register_module(name, std::make_shared<Block>("blocks." + name, config, shape.sequence, context)));
     }
     norm_ = register_module("norm", std::make_shared<Norm>(NormOptions{config.norm, config.width, config.bias}, context));
     if (!config.tie_embeddings) head_ = register_module("head", make_linear({"head", config.width, shape.vocabulary, false, 0}, context));
