@@ -13,7 +13,7 @@ const std::vector<Subcommand>& subcommands() {
       {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", true},
       {"launch", "[--nproc N] [--] PROGRAM [ARGUMENTS]...", "start ranks of your own program", false},
       {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", true},
-      {"evaluate", "CHECKPOINT [--set KEY=VALUE]...", "loss of a checkpoint on the validation data", true},
+      {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--json]", "loss of a checkpoint on the validation data", true},
       {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", true},
       {"doctor", "", "what works on this machine, and the remedy for what does not", true},
       {"schema", "", "the configuration's schema as JSON", true},
