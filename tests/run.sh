@@ -11,7 +11,7 @@
 # Prints the output of failing tests, the skipped tests with their reasons and, as the last line, `N passed, M failed, K skipped`.
 # Exit: 0 all passed; 1 a test failed or none ran; 2 the build failed (closing line: 0 passed, 1 failed, 0 skipped); 64 wrong usage.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 preset=release
 label=''

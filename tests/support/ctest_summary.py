@@ -53,16 +53,22 @@ def cases(entry):
 def main(path):
     entries = list(xml.parse(path).getroot().iter("testcase"))
     tests = {"passed": [], "failed": [], "skipped": []}
+    reasons = {}
     for entry in entries:
         for name, state, why in cases(entry):
-            tests[state].append(f"{name}: {why}" if why else name)
+            tests[state].append(name)
+            if state == "skipped":
+                reasons.setdefault(why or "no reason given", []).append(name)
     if not entries:
         print("no test matches the selection")
     else:
         slowest = sorted(entries, key=lambda entry: -float(entry.get("time", 0)))[:5]
         print("slowest: " + ", ".join(f"{entry.get('name')} {float(entry.get('time', 0)):.1f} s" for entry in slowest))
     if tests["skipped"]:
-        print(f"skipped here ({len(tests['skipped'])}):", *tests["skipped"], sep="\n  ")
+        print(f"skipped here ({len(tests['skipped'])}):")
+    for why, names in reasons.items():
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        print(f"  {why}: {', '.join(names[:2])}{more}")
     if tests["failed"]:
         print(f"FAILED ({len(tests['failed'])}); the output stands above:", *tests["failed"], sep="\n  ")
     print(", ".join(f"{len(names)} {state}" for state, names in tests.items()))
