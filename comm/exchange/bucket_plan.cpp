@@ -95,6 +95,13 @@ std::string explain(const std::vector<GradientSlot>& slots, const std::vector<Bu
 
 }  // namespace
 
+BucketLimits automatic_limits(std::int64_t total_bytes) {
+  constexpr std::int64_t kSmallest = 128 << 10;
+  constexpr std::int64_t kLargest = 25 << 20;
+  const std::int64_t bucket = std::clamp(total_bytes / 8, kSmallest, kLargest);
+  return {.first_bytes = bucket / 2, .bucket_bytes = bucket};
+}
+
 BucketPlan plan_buckets(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
   check(slots, limits);
   Packer packer(limits);

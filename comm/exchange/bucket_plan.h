@@ -24,6 +24,10 @@ struct BucketLimits {
   std::int64_t other_tail = 0;            ///< the same for the others (contribution count of checked mode)
 };
 
+/// Sizes for gradients of `total_bytes`: an eighth of them to a bucket (at least 128 KiB, below which latency rules, and at most 25 MiB), so
+/// that most of what is sent overlaps with backward; half of that for the first. Tails are left to the caller. Pure.
+PANTHER_COMM_API BucketLimits automatic_limits(std::int64_t total_bytes);
+
 /// Place of a slot inside its bucket's flat buffer.
 struct BucketMember {
   std::int64_t slot = 0;             ///< index into the slots

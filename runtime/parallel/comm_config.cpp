@@ -9,9 +9,9 @@ void CommConfig::fields(FieldVisitor& v) {
            .choices = {"auto", "self", "threads", "mpi", "gloo", "nccl"}});
   v.field("exchange", exchange,
           {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums", .choices = comm::codec_registry().names()});
-  v.field("bucket_bytes", bucket_bytes, {.help = "gradients are sent together up to about this size", .unit = "bytes", .min = 1, .max = 1LL << 40});
+  v.field("bucket_bytes", bucket_bytes, {.help = "gradients are sent together up to about this size; 0: an eighth of them all", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("first_bucket_bytes", first_bucket_bytes,
-          {.help = "the same for the first message, small so that sending starts early in backward", .unit = "bytes", .min = 1, .max = 1LL << 40});
+          {.help = "the same for the first message, small so that sending starts early in backward; 0: half a bucket", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("checked", checked, {.help = "check every message: CRC-32C on all ranks, sums, contribution count (slower; for suspect machines)"});
   v.field("timeout_seconds", timeout_seconds,
           {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});

@@ -3,6 +3,8 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "kernels/philox.h"
 #include "runtime/tensor/view_of.h"
@@ -10,8 +12,13 @@
 namespace panther::runtime {
 namespace {
 
-comm::ExchangeConfig exchange_config(const CommConfig& config) {
-  return {.codec = config.exchange, .bucket_bytes = config.bucket_bytes, .first_bucket_bytes = config.first_bucket_bytes, .checked = config.checked};
+comm::ExchangeConfig exchange_config(const CommConfig& config, const std::vector<ParameterInfo>& parameters) {
+  std::int64_t total_bytes = 0;
+  for (const ParameterInfo& parameter : parameters) total_bytes += static_cast<std::int64_t>(parameter.tensor.nbytes());
+  const comm::BucketLimits automatic = comm::automatic_limits(total_bytes);
+  const std::int64_t bucket = config.bucket_bytes > 0 ? config.bucket_bytes : automatic.bucket_bytes;
+  const std::int64_t first = config.first_bucket_bytes > 0 ? config.first_bucket_bytes : std::max<std::int64_t>(1, bucket / 2);
+  return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .checked = config.checked};
 }
 
 std::chrono::nanoseconds timeout_of(const CommConfig& config) {
@@ -82,7 +89,7 @@ class Accumulated final : public torch::autograd::PostAccumulateGradHook {
 
 GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config)
     : parameters(trained(std::move(all))), passes_left(parameters.size(), 0) {
-  const comm::ExchangeConfig exchange_settings = exchange_config(config);
+  const comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
   plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},

@@ -15,8 +15,8 @@ namespace panther::runtime {
 struct PANTHER_RUNTIME_API CommConfig {
   std::string backend = "auto";
   std::string exchange = "none";           ///< none | half
-  std::int64_t bucket_bytes = 4 << 20;
-  std::int64_t first_bucket_bytes = 256 << 10;
+  std::int64_t bucket_bytes = 0;           ///< 0 = from the gradients' size (comm/exchange/bucket_plan.h)
+  std::int64_t first_bucket_bytes = 0;
   bool checked = false;
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind

@@ -148,5 +148,12 @@ TEST(BucketPlan, TheDigestSeesEveryDifference) {
   EXPECT_TRUE(digests.insert(plan_digest(plan_buckets(slots, {.first_tail = 9}))).second);
 }
 
+TEST(BucketPlan, AutomaticSizesAreAnEighthWithinBounds) {
+  EXPECT_EQ(automatic_limits(0).bucket_bytes, 128 << 10);
+  EXPECT_EQ(automatic_limits(8 << 20).bucket_bytes, 1 << 20);
+  EXPECT_EQ(automatic_limits(8 << 20).first_bytes, 512 << 10);
+  EXPECT_EQ(automatic_limits(std::int64_t{4} << 30).bucket_bytes, 25 << 20);
+}
+
 }  // namespace
 }  // namespace panther::comm
