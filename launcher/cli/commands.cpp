@@ -1,6 +1,5 @@
 #include "launcher/cli/commands.h"
 
-#include <algorithm>
 #include <cstdio>
 
 #include "core/env.h"

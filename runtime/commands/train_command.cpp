@@ -1,5 +1,4 @@
-#include <sys/stat.h>
-
+#include <algorithm>
 #include <cstdio>
 
 #include "core/atomic_file.h"

@@ -1,5 +1,6 @@
 #include "runtime/train/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>

@@ -36,8 +36,9 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
   StepResult result;
   result.times.data_seconds = batch.wait_seconds;
   Stopwatch watch;
-  int passes_left = count_non_empty(batch);
-  parts.sync.begin_step(passes_left);
+  const int passes = count_non_empty(batch);
+  int passes_left = passes;
+  parts.sync.begin_step(passes);
   double loss_sum = 0;
   for (const Batch& micro : batch.micro) {
     if (micro.size() == 0) continue;
@@ -57,7 +58,7 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
     (loss / static_cast<double>(batch.global_targets)).backward();
     result.times.backward_seconds += watch.lap();
   }
-  if (count_non_empty(batch) == 0) parts.sync.set_control(control, 0);
+  if (passes == 0) parts.sync.set_control(control, 0);
   {
     const TimelineRange range("exchange wait", step);
     result.exchange = parts.sync.finish();
