@@ -39,6 +39,12 @@ struct SgdStep {
   double gradient_scale = 1.0;
 };
 
+struct DenseSketchKernels;   // kernels/sketch/dense_kernels.h
+struct SparseSketchKernels;  // kernels/sketch/sparse_kernels.h
+struct HadamardKernels;      // kernels/sketch/hadamard_kernels.h
+struct LapackKernels;        // kernels/linalg/lapack_kernels.h
+struct LinearKernels;        // kernels/linear/linear_kernels.h
+
 struct KernelSet {
   const char* name = "";
   DeviceKind device = DeviceKind::cpu;
@@ -70,6 +76,13 @@ struct KernelSet {
   void (*adamw)(std::span<const OptimizerTensor> tensors, const AdamWStep& step, Stream stream) = nullptr;
   /// Uses first_moment as the momentum buffer (may be empty when momentum == 0).
   void (*sgd)(std::span<const OptimizerTensor> tensors, const SgdStep& step, Stream stream) = nullptr;
+
+  // Tables of their own, so that who uses one does not compile against the others. nullptr: not built; whoever needs one says so.
+  const DenseSketchKernels* dense_sketch = nullptr;
+  const SparseSketchKernels* sparse_sketch = nullptr;
+  const HadamardKernels* hadamard = nullptr;
+  const LapackKernels* lapack = nullptr;
+  const LinearKernels* linear = nullptr;
 };
 
 /// Always there. GEMM is OpenBLAS when built with it, else a blocked loop; the runtime overrides `gemm` with torch's.
