@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sources import CPP, HEADERS, TEXT, files, includes, lines
 
-ROOMS = {"core", "kernels", "comm", "runtime", "launcher", "examples", "tests"}
+ROOMS = {"core", "kernels", "comm", "runtime", "launcher", "tools", "examples", "tests"}
 
 # Prefixes that files under a folder may include; the longest matching folder counts.
 MAY_INCLUDE = {
@@ -15,8 +15,9 @@ MAY_INCLUDE = {
     "comm": ["core/", "kernels/", "comm/"],
     "runtime": ["core/", "kernels/", "comm/", "runtime/"],
     "launcher": ["core/", "comm/rpc/", "comm/rendezvous/", "comm/export.h", "comm/deadline.h", "launcher/"],
+    "tools": ["core/", "kernels/", "tools/"],
     "examples": ["core/", "kernels/", "comm/", "runtime/", "examples/"],
-    "tests": ["core/", "kernels/", "comm/", "runtime/", "launcher/", "tests/"],
+    "tests": ["core/", "kernels/", "comm/", "runtime/", "launcher/", "tools/", "tests/"],
 }
 
 # Vendor: what its headers look like, the folders or files that own it, and whether the owner's headers may show it.
@@ -30,8 +31,8 @@ VENDORS = [
     ("NVTX", r"^nvtx3/", ["runtime/observe/"], False),
     ("spdlog", r"^(spdlog|fmt)/", ["core/log.cpp"], False),
     ("toml++", r"^toml(\+\+|plusplus)?/", ["core/config_toml.cpp"], False),
-    ("nlohmann json", r"^nlohmann/", ["core/file_format/", "comm/", "runtime/", "launcher/"], False),
-    ("CLI11", r"^CLI/", ["launcher/cli/", "runtime/commands/"], False),
+    ("nlohmann json", r"^nlohmann/", ["core/file_format/", "comm/", "runtime/", "launcher/", "tools/"], False),
+    ("CLI11", r"^CLI/", ["launcher/cli/", "runtime/commands/", "tools/"], False),
     ("gRPC", r"^(grpc|grpcpp|google/protobuf)/", ["comm/rpc/", "launcher/coordinator/"], False),
 ]
 
@@ -53,7 +54,7 @@ def room_of(path):
 
 
 def dependencies(root):
-    """core <- kernels <- comm <- runtime <- examples; core <- comm/rpc <- comm/rendezvous <- launcher; nothing uses tests."""
+    """core <- kernels <- comm <- runtime <- examples; core <- comm/rpc <- comm/rendezvous <- launcher; kernels <- tools; nothing uses tests."""
     for path in files(root, CPP):
         room = room_of(path)
         if room is None:
