@@ -5,8 +5,12 @@
 namespace panther {
 
 const KernelSet& cpu_kernels() {
-  static constexpr KernelSet set{"cpu", DeviceKind::cpu, cpu::gemm, cpu::sign_expand, cpu::sign_project, cpu::sign_lift, cpu::cast,
-                                 cpu::packed_sum, cpu::scale, cpu::sum_of_squares, cpu::adamw, cpu::sgd};
+  static const KernelSet set = [] {
+    KernelSet made{"cpu", DeviceKind::cpu, cpu::gemm, cpu::sign_expand, cpu::sign_project, cpu::sign_lift, cpu::cast,
+                   cpu::packed_sum, cpu::scale, cpu::sum_of_squares, cpu::adamw, cpu::sgd};
+    made.lapack = cpu::lapack_kernels();
+    return made;
+  }();
   return set;
 }
 

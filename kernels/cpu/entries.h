@@ -16,4 +16,7 @@ void sum_of_squares(std::span<const TensorView> tensors, const TensorView& sum_f
 void adamw(std::span<const OptimizerTensor> tensors, const AdamWStep& step, Stream stream);
 void sgd(std::span<const OptimizerTensor> tensors, const SgdStep& step, Stream stream);
 
+/// nullptr without OpenBLAS.
+const LapackKernels* lapack_kernels();
+
 }  // namespace panther::cpu

@@ -1,0 +1,12 @@
+#pragma once
+// The entries of the CPU's LapackKernels that need no vendor; contracts in kernels/linalg/lapack_kernels.h.
+#include "kernels/linalg/lapack_kernels.h"
+
+namespace panther::cpu {
+
+void gather_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream);
+void column_norms(const TensorView& a_MN, const TensorView& squares_N, Stream stream);
+void fill(char part, double value, double diagonal, const TensorView& a_MN, Stream stream);
+bool all_finite(const TensorView& a_MN, Allocator& allocator, Stream stream);
+
+}  // namespace panther::cpu
