@@ -55,12 +55,16 @@ void sign_expand(std::int64_t first_vector, std::int64_t first_element, const Te
 }
 
 void sign_product(const char* entry, const TensorView& x, const TensorView& out, std::int64_t vectors, std::int64_t elements) {
+  dense_product(entry, {}, x, out, vectors, elements);
+}
+
+void dense_product(const char* entry, const DenseSketch& sketch, const TensorView& x, const TensorView& out, std::int64_t vectors, std::int64_t elements) {
   require_matrix(entry, "x", x);
   require_matrix(entry, "out", out);
   PANTHER_REQUIRE(x.shape[0] == out.shape[0], entry, ": x ", describe(x), " and out ", describe(out), " must have equal rows");
   PANTHER_REQUIRE(is_floating(x.dtype) && x.dtype == out.dtype, entry, ": x ", describe(x), " and out ", describe(out),
                   " must be of one floating dtype");
-  require_counters(entry, 0, vectors, 0, elements);
+  require_counters(entry, sketch.first_vector, vectors, sketch.first_element, elements);
 }
 
 void cast(const TensorView& source, const TensorView& destination) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/kernel_set.h"
+#include "kernels/sketch/dense_kernels.h"
 
 namespace panther::check {
 
@@ -14,6 +15,8 @@ void gemm(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN
 void sign_expand(std::int64_t first_vector, std::int64_t first_element, const TensorView& out_VE);
 /// x is [B, n] and out is [B, m]: floating, two dimensions, equal rows; vectors and elements within the counters' range.
 void sign_product(const char* entry, const TensorView& x, const TensorView& out, std::int64_t vectors, std::int64_t elements);
+/// The same for a window of a dense sketch.
+void dense_product(const char* entry, const DenseSketch& sketch, const TensorView& x, const TensorView& out, std::int64_t vectors, std::int64_t elements);
 void cast(const TensorView& source, const TensorView& destination);
 void packed_sum(std::span<const TensorView> sources, const TensorView& destination);
 void scale(const TensorView& destination);

@@ -1,4 +1,5 @@
 #include "core/error.h"
+#include "kernels/cpu/dense_sketch.h"
 #include "kernels/cpu/entries.h"
 #include "kernels/kernel_set.h"
 
@@ -9,6 +10,7 @@ const KernelSet& cpu_kernels() {
     KernelSet made{"cpu", DeviceKind::cpu, cpu::gemm, cpu::sign_expand, cpu::sign_project, cpu::sign_lift, cpu::cast,
                    cpu::packed_sum, cpu::scale, cpu::sum_of_squares, cpu::adamw, cpu::sgd};
     made.lapack = cpu::lapack_kernels();
+    made.dense_sketch = &cpu::kDenseSketch;
     return made;
   }();
   return set;

@@ -53,7 +53,7 @@ struct SketchSpec {
   std::uint32_t epoch = 0;
   std::int64_t nonzeros = 4;      ///< per column (saso) or per row (laso); others ignore it
   /// row_sampling only: n non-negative weights on the host (leverage scores, squared norms), not necessarily normalised.
-  std::shared_ptr<const std::vector<double>> weights;
+  std::shared_ptr<const std::vector<double>> weights{};
 };
 
 class PANTHER_KERNELS_API SketchOperator {
