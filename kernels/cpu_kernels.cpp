@@ -1,6 +1,8 @@
 #include "core/error.h"
 #include "kernels/cpu/dense_sketch.h"
 #include "kernels/cpu/entries.h"
+#include "kernels/cpu/hadamard.h"
+#include "kernels/cpu/sparse_sketch.h"
 #include "kernels/kernel_set.h"
 
 namespace panther {
@@ -11,6 +13,8 @@ const KernelSet& cpu_kernels() {
                    cpu::packed_sum, cpu::scale, cpu::sum_of_squares, cpu::adamw, cpu::sgd};
     made.lapack = cpu::lapack_kernels();
     made.dense_sketch = &cpu::kDenseSketch;
+    made.sparse_sketch = &cpu::kSparseSketch;
+    made.hadamard = &cpu::kHadamard;
     return made;
   }();
   return set;

@@ -53,7 +53,8 @@ constexpr std::uint64_t hash_name(const char* text, std::size_t length) {
 }
 
 /// What the fourth counter word says a stream is for; two purposes never share counters.
-enum class RandomDomain : std::uint32_t { signs = 1, init = 2, sampler = 3, dropout = 4, generate = 5, synthetic = 6, split = 7, gaussian = 8, uniform = 9 };
+enum class RandomDomain : std::uint32_t { signs = 1, init = 2, sampler = 3, dropout = 4, generate = 5, synthetic = 6, split = 7, gaussian = 8, uniform = 9,
+                                         hashes = 10, samples = 11 };
 
 /// Uniform in (0, 1): 23 bits and a half, exact in f32, so never 0 and never 1.
 PANTHER_HOST_DEVICE constexpr float uniform_open(std::uint32_t word) {

@@ -25,4 +25,16 @@ void parallel_for(std::int64_t count, std::int64_t work, Body&& body) {
   run_tasks(count, work, [](void* context, std::int64_t i) { (*static_cast<Plain*>(context))(i); }, const_cast<std::remove_const_t<Plain>*>(&body));
 }
 
+/// How many tasks may run at once: what scratch per worker is sized by. 1 inside a parallel region.
+std::int64_t worker_count();
+
+/// body(worker, task) for all tasks; a worker (below min(tasks, worker_count())) runs its tasks one after the other, so scratch may be its own.
+template <class Body>
+void parallel_tasks(std::int64_t tasks, std::int64_t work, Body&& body) {
+  const std::int64_t count = worker_count(), workers = tasks < count ? tasks : count;
+  parallel_for(workers, work, [&](std::int64_t worker) {
+    for (std::int64_t task = worker; task < tasks; task += workers) body(worker, task);
+  });
+}
+
 }  // namespace panther::cpu

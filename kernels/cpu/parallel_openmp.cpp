@@ -13,4 +13,6 @@ void run_tasks(std::int64_t count, std::int64_t, Task task, void* context) {
   for (std::int64_t i = 0; i < count; ++i) task(context, i);
 }
 
+std::int64_t worker_count() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+
 }  // namespace panther::cpu

@@ -52,6 +52,7 @@ struct SketchSpec {
   std::string name = "sketch";    ///< operator id: two operators with one seed and different names are independent
   std::uint32_t epoch = 0;
   std::int64_t nonzeros = 4;      ///< per column (saso) or per row (laso); others ignore it
+  std::int64_t inner_rows = 0;    ///< multi_sketch only: rows of its first stage; 0: chosen from k and n
   /// row_sampling only: n non-negative weights on the host (leverage scores, squared norms), not necessarily normalised.
   std::shared_ptr<const std::vector<double>> weights{};
 };
