@@ -7,16 +7,11 @@
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/real_entries.h"
+#include "kernels/cpu/sign_table.h"
 #include "kernels/element/convert.h"
 
 namespace panther::cpu {
 namespace {
-
-/// Absolute entries (vector, first_element ...) of any distribution.
-void entries_along(const DenseSketch& sketch, std::int64_t vector, std::int64_t first_element, std::int64_t count, float* out) {
-  if (sketch.distribution != DenseDistribution::signs) return real_entries_along(sketch, vector, first_element, count, out);
-  sign_expand(sketch.key, vector, first_element, 1.0, TensorView(out, DType::f32, {1, count}), {});
-}
 
 template <class T>
 void expand_rows(const DenseSketch& sketch, double scale, const TensorView& out_VE) {
@@ -52,7 +47,7 @@ void pack_vectors(const PanelSource<T>& self, std::int64_t vector, std::int64_t 
   const DenseSketch& sketch = *static_cast<const DenseSketch*>(self.data);
   float entries[kTileK];
   for (std::int64_t v = 0; v < vectors; ++v) {
-    entries_along(sketch, sketch.first_vector + vector + v, sketch.first_element + element, depth, entries);
+    real_entries_along(sketch, sketch.first_vector + vector + v, sketch.first_element + element, depth, entries);
     T* sliver = panel + v / width * width * depth + v % width;
     for (std::int64_t p = 0; p < depth; ++p) sliver[p * width] = static_cast<T>(entries[p]);
   }
@@ -65,7 +60,7 @@ void pack_elements(const PanelSource<T>& self, std::int64_t element, std::int64_
   const DenseSketch& sketch = *static_cast<const DenseSketch*>(self.data);
   float entries[kTileN];
   for (std::int64_t p = 0; p < depth; ++p) {
-    entries_along(sketch, sketch.first_vector + vector + p, sketch.first_element + element, elements, entries);
+    real_entries_along(sketch, sketch.first_vector + vector + p, sketch.first_element + element, elements, entries);
     for (std::int64_t e = 0; e < elements; ++e) panel[e / width * width * depth + p * width + e % width] = static_cast<T>(entries[e]);
   }
 }
@@ -80,12 +75,14 @@ void multiply(const DenseSketch& sketch, decltype(PanelSource<T>::pack) pack, do
 
 void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator&, Stream) {
   check::dense_product("dense sketch project", sketch, x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
+  if (sketch.distribution == DenseDistribution::signs) return sign_table_product(sketch, false, alpha, x_BE, beta, out_BV);
   if (out_BV.dtype == DType::f64) return multiply<double>(sketch, pack_vectors<double>, alpha, x_BE, beta, out_BV);
   multiply<float>(sketch, pack_vectors<float>, alpha, x_BE, beta, out_BV);
 }
 
 void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator&, Stream) {
   check::dense_product("dense sketch lift", sketch, x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
+  if (sketch.distribution == DenseDistribution::signs) return sign_table_product(sketch, true, alpha, x_BV, beta, out_BE);
   if (out_BE.dtype == DType::f64) return multiply<double>(sketch, pack_elements<double>, alpha, x_BV, beta, out_BE);
   multiply<float>(sketch, pack_elements<float>, alpha, x_BV, beta, out_BE);
 }
@@ -93,5 +90,15 @@ void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, doubl
 }  // namespace
 
 const DenseSketchKernels kDenseSketch{expand, project, lift};
+
+void sign_project(SignKey key, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Stream) {
+  check::sign_product("sign_project", x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
+  sign_table_product({.key = key}, false, alpha, x_BE, beta, out_BV);
+}
+
+void sign_lift(SignKey key, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Stream) {
+  check::sign_product("sign_lift", x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
+  sign_table_product({.key = key}, true, alpha, x_BV, beta, out_BE);
+}
 
 }  // namespace panther::cpu
