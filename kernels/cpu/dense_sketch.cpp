@@ -4,9 +4,9 @@
 
 #include "kernels/check_arguments.h"
 #include "kernels/cpu/entries.h"
-#include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/real_entries.h"
+#include "kernels/cpu/real_product.h"
 #include "kernels/cpu/sign_table.h"
 #include "kernels/element/convert.h"
 
@@ -40,51 +40,16 @@ void expand(const DenseSketch& sketch, double scale, const TensorView& out_VE, S
   }
 }
 
-/// Columns of the product are vectors, its depth runs over elements.
-template <class T>
-void pack_vectors(const PanelSource<T>& self, std::int64_t vector, std::int64_t vectors, std::int64_t element, std::int64_t depth, T* panel) {
-  constexpr int width = kPanelColumns<T>;
-  const DenseSketch& sketch = *static_cast<const DenseSketch*>(self.data);
-  float entries[kTileK];
-  for (std::int64_t v = 0; v < vectors; ++v) {
-    real_entries_along(sketch, sketch.first_vector + vector + v, sketch.first_element + element, depth, entries);
-    T* sliver = panel + v / width * width * depth + v % width;
-    for (std::int64_t p = 0; p < depth; ++p) sliver[p * width] = static_cast<T>(entries[p]);
-  }
-}
-
-/// Columns of the product are elements, its depth runs over vectors.
-template <class T>
-void pack_elements(const PanelSource<T>& self, std::int64_t element, std::int64_t elements, std::int64_t vector, std::int64_t depth, T* panel) {
-  constexpr int width = kPanelColumns<T>;
-  const DenseSketch& sketch = *static_cast<const DenseSketch*>(self.data);
-  float entries[kTileN];
-  for (std::int64_t p = 0; p < depth; ++p) {
-    real_entries_along(sketch, sketch.first_vector + vector + p, sketch.first_element + element, elements, entries);
-    for (std::int64_t e = 0; e < elements; ++e) panel[e / width * width * depth + p * width + e % width] = static_cast<T>(entries[e]);
-  }
-}
-
-template <class T>
-void multiply(const DenseSketch& sketch, decltype(PanelSource<T>::pack) pack, double alpha, const TensorView& x, double beta, const TensorView& out) {
-  PanelSource<T> entries;
-  entries.pack = pack;
-  entries.data = &sketch;
-  packed_gemm<T>({out.shape[0], out.shape[1], x.shape[1], static_cast<T>(alpha), static_cast<T>(beta), rows_of<T>(x), entries, out, TensorView{}});
-}
-
-void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator&, Stream) {
+void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator& allocator, Stream) {
   check::dense_product("dense sketch project", sketch, x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
   if (sketch.distribution == DenseDistribution::signs) return sign_table_product(sketch, false, alpha, x_BE, beta, out_BV);
-  if (out_BV.dtype == DType::f64) return multiply<double>(sketch, pack_vectors<double>, alpha, x_BE, beta, out_BV);
-  multiply<float>(sketch, pack_vectors<float>, alpha, x_BE, beta, out_BV);
+  real_product(sketch, false, alpha, x_BE, beta, out_BV, allocator);
 }
 
-void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator&, Stream) {
+void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator& allocator, Stream) {
   check::dense_product("dense sketch lift", sketch, x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
   if (sketch.distribution == DenseDistribution::signs) return sign_table_product(sketch, true, alpha, x_BV, beta, out_BE);
-  if (out_BE.dtype == DType::f64) return multiply<double>(sketch, pack_elements<double>, alpha, x_BV, beta, out_BE);
-  multiply<float>(sketch, pack_elements<float>, alpha, x_BV, beta, out_BE);
+  real_product(sketch, true, alpha, x_BV, beta, out_BE, allocator);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace {
 template <class T>
 void packed(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
   packed_gemm<T>({c_MN.shape[0], c_MN.shape[1], a_MK.shape[1], static_cast<T>(alpha), static_cast<T>(beta), rows_of<T>(a_MK), columns_of<T>(b_KN),
-                  c_MN, bias_N});
+                  nullptr, 0, c_MN, bias_N});
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ PANTHER_VECTORISED void pack_view(const PanelSource<T>& self, std::int64_t outer
 
 template <class T, int width>
 PanelSource<T> source_of(const void* data, DType dtype, std::int64_t outer_stride, std::int64_t k_stride) {
-  PanelSource<T> source{nullptr, data, outer_stride, k_stride, {}};
+  PanelSource<T> source{nullptr, data, outer_stride, k_stride};
   switch (dtype) {
     case DType::f64: source.pack = pack_view<T, width, double>; break;
     case DType::f32: source.pack = pack_view<T, width, float>; break;
@@ -123,10 +123,12 @@ void compute_tile(const PackedProduct<T>& product, const TileOut<T>& out) {
   for (std::int64_t k = 0; k < product.depth; k += kTileK) {
     const std::int64_t depth = std::min(kTileK, product.depth - k);
     product.a.pack(product.a, out.row, out.rows, k, depth, a_panel);
-    product.b.pack(product.b, out.column, out.columns, k, depth, b_panel);
+    const T* b = b_panel;
+    if (product.packed_b != nullptr) b = product.packed_b + k * product.packed_columns + out.column * depth;
+    else product.b.pack(product.b, out.column, out.columns, k, depth, b_panel);
     for (std::int64_t j = 0; j < out.columns; j += width) {
       for (std::int64_t i = 0; i < out.rows; i += kPanelRows) {
-        multiply_slivers(a_panel + i * depth, b_panel + j * depth, depth, tile + i * kTileN + j, kTileN);
+        multiply_slivers(a_panel + i * depth, b + j * depth, depth, tile + i * kTileN + j, kTileN);
       }
     }
   }

@@ -1,10 +1,9 @@
 #pragma once
 // A blocked matrix product over packed panels: c = alpha a b + beta c (+ bias). Operands are whatever can fill a panel
-// (strided views of any floating dtype, sign matrices that exist nowhere), the arithmetic is f32 or f64, and every
+// (strided views of any floating dtype, panels that somebody else filled), the arithmetic is f32 or f64, and every
 // element of c is rounded once. An element's value depends on K's blocking alone, never on tiles or threads.
 #include <cstdint>
 
-#include "kernels/sketch/signs.h"
 #include "kernels/view.h"
 
 namespace panther::cpu {
@@ -21,7 +20,6 @@ struct PanelSource {
   const void* data = nullptr;
   std::int64_t outer_stride = 0;
   std::int64_t k_stride = 0;
-  SignKey key;
 };
 
 /// a_MK as rows, or b_KN as columns.
@@ -33,8 +31,11 @@ struct PackedProduct {
   std::int64_t rows = 0, columns = 0, depth = 0;
   T alpha = 1, beta = 0;
   PanelSource<T> a, b;
+  /// b already packed, for many products or by a generator; b is then unused. [K in blocks of kTileK][packed_columns / width][depth][width].
+  const T* packed_b = nullptr;
+  std::int64_t packed_columns = 0;  ///< a multiple of the width
   TensorView c_MN;
-  TensorView bias_N;
+  TensorView bias_N = {};
 };
 
 template <class T> void packed_gemm(const PackedProduct<T>& product);

@@ -12,7 +12,6 @@
 
 namespace panther {
 
-/// Entry i of vector j is component i % 4 of normal_block over the Philox block with counter {i / 4, j, epoch, gaussian}.
 struct NormalPair {
   float first, second;
 };
@@ -68,6 +67,7 @@ struct NormalBlock {
   float value[4];
 };
 
+/// Entry i of vector j of a Gaussian sketch is value[i % 4] for the Philox block with counter {i / 4, j, epoch, gaussian}.
 PANTHER_HOST_DEVICE inline NormalBlock normal_block(const PhiloxBlock& words) {
   const NormalPair a = normal_pair(words.word[0], words.word[1]), b = normal_pair(words.word[2], words.word[3]);
   return {{a.first, a.second, b.first, b.second}};

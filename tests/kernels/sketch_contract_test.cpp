@@ -203,7 +203,6 @@ TEST_P(SketchContract, ThreadCountAndRepetitionChangeNoBit) {
   }
 }
 
-// The value of a column of the product must not depend on its neighbours: column blocks and single columns have the same bits.
 TEST_P(SketchContract, EveryDeviceHasTheSameS) {
   const Size size{64, 257};
   const auto sketch = make_sketch(test::sketch_spec(kind(), size.k, size.n));
@@ -246,7 +245,10 @@ TEST_P(SketchContract, OnlyHaarStoresAnything) {
     EXPECT_LT(allocator.peak(), static_cast<std::size_t>(size.k * size.n * 4 / 4)) << "a quarter of S in f32";
     EXPECT_EQ(allocator.held(), 0u) << "everything goes back";
   }
-  EXPECT_EQ(sketch->cost({}, 3).stored_bytes > 0, kind() == "haar");
+  // Haar declares a k x k factor; others at most a few words a row (which rows were sampled).
+  const std::int64_t declared = sketch->cost({}, 3).stored_bytes;
+  if (kind() == "haar") EXPECT_GE(declared, size.k * size.k * 4);
+  else EXPECT_LE(declared, 16 * size.k);
 }
 
 TEST_P(SketchContract, CostFollowsTheShapes) {
