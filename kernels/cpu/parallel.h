@@ -11,6 +11,9 @@ inline constexpr std::int64_t kSerialWork = 64 * 1024;
 
 using Task = void (*)(void* context, std::int64_t index);
 
+/// Threads that run_tasks() uses: 1 inside a parallel region.
+int thread_count() noexcept;
+
 /// Runs task(context, i) for i in [0, count): in parallel when `work` (element operations in all) is worth it and the
 /// caller is not already inside a parallel region. Tasks must not throw.
 void run_tasks(std::int64_t count, std::int64_t work, Task task, void* context);

@@ -3,6 +3,8 @@
 
 namespace panther::cpu {
 
+int thread_count() noexcept { return 1; }
+
 void run_tasks(std::int64_t count, std::int64_t, Task task, void* context) {
   for (std::int64_t i = 0; i < count; ++i) task(context, i);
 }

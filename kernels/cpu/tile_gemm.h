@@ -1,0 +1,47 @@
+#pragma once
+// An f32 matrix product for processors with AVX2 and fused multiply-add: left operands whose rows lie close are read where
+// they are, only the right one is repacked. tile_gemm_avx2.cpp, or no_tile_gemm.cpp for other processors, chosen by CMake.
+#include <cstdint>
+
+#include "kernels/export.h"
+#include "kernels/view.h"
+
+namespace panther::cpu {
+
+/// False where the processor has no AVX2, or has AVX-512, for which vendors' kernels are wider.
+PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
+
+/// As KernelSet::gemm. False, with c untouched, when the product is not for this kernel: another dtype, columns of c that are not
+/// adjacent, sizes too small to pay, or no has_tile_gemm(). An element depends on K's blocking alone, never on threads.
+PANTHER_KERNELS_API bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
+                                   const TensorView& bias_N);
+
+/// A matrix of f32 in memory; strides in elements.
+struct Strided {
+  const float* data = nullptr;
+  std::int64_t row = 0;
+  std::int64_t column = 0;
+};
+
+/// The right operand of many products with one packing. Needs has_tile_gemm(), as all below; on the calling thread.
+struct Slivers {
+  const float* data = nullptr;   ///< 64-byte aligned; tile_pack() filled it
+  std::int64_t columns = 0;
+  std::int64_t depth = 0;        ///< as packed; a product may use a part of it
+};
+
+/// b (depth x columns) into `memory`, which holds tile_floats(columns, depth).
+PANTHER_KERNELS_API Slivers tile_pack(Strided b, std::int64_t columns, std::int64_t depth, float* memory);
+constexpr std::int64_t tile_floats(std::int64_t columns, std::int64_t depth) { return (columns + 15) / 16 * 16 * depth; }
+
+/// Which part of a packed operand a product uses: its first `columns`, and `depth` rows from `first` on.
+struct SliverPart {
+  std::int64_t columns = 0;
+  std::int64_t first = 0;
+  std::int64_t depth = 0;
+};
+
+/// c (rows x part.columns, `c_row` between rows) = alpha a b. At most 6 rows of a. a.column == 1 reads a in place; a.row == 1 is a transposed a.
+PANTHER_KERNELS_API void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, SliverPart part, float* c, std::int64_t c_row);
+
+}  // namespace panther::cpu
