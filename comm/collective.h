@@ -48,4 +48,8 @@ class PANTHER_COMM_API Collective {
   virtual std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept = 0;
 };
 
+/// Bytes that `rank` of `ranks` sends for an all_reduce of `bytes` in a ring: what the ledger counts for large messages, and what a plan
+/// can tell before there is a collective. Pure.
+PANTHER_COMM_API std::int64_t ring_bytes_sent(std::int64_t bytes, int rank, int ranks) noexcept;
+
 }  // namespace panther::comm

@@ -102,7 +102,7 @@ class MessageCollective final : public Collective {
       case AllReduceAlgorithm::nothing: return 0;
       case AllReduceAlgorithm::whole: return bytes * (size() - 1);
       case AllReduceAlgorithm::by_owners: return bytes - chunks.size(rank()) + (size() - 1) * chunks.size(rank());
-      case AllReduceAlgorithm::ring: return 2 * bytes - chunks.size(rank()) - chunks.size((rank() + 1) % size());
+      case AllReduceAlgorithm::ring: return ring_bytes_sent(bytes, rank(), size());
     }
     return 0;
   }

@@ -290,7 +290,7 @@ class NcclCollective final : public Collective {
   void abort() noexcept override { communicator_->abort(); }
 
   /// NCCL's ring; with a tree (chosen by NCCL for small messages) some ranks send up to twice as much, others less.
-  std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return 2 * bytes * (size() - 1) / size(); }
+  std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return ring_bytes_sent(bytes, rank(), size()); }
 
  private:
   static std::size_t count(const TensorView& view) { return static_cast<std::size_t>(view.numel()); }

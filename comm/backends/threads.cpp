@@ -103,8 +103,7 @@ class ThreadsCollective final : public Collective {
 
   /// What a ring would send: nothing travels here, but the ledger's figures stay comparable.
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override {
-    const Chunks chunks = Chunks::even(bytes, size());
-    return size() == 1 ? 0 : 2 * bytes - chunks.size(rank_) - chunks.size((rank_ + 1) % size());
+    return ring_bytes_sent(bytes, rank_, size());
   }
 
  private:

@@ -61,7 +61,8 @@ class TrainingLoop {
   TrainingOutcome run() {
     outcome_.first_step = session_.step;
     session_.built.model->train();
-    if (metrics_) metrics_->write_text("config", "```toml\n" + session_.state().config_toml + "```");
+    if (metrics_) metrics_->write_text("config", "```toml\n" + config_to_toml(session_.loaded.config.visitor()) + "```");
+    warn_of_endless_warm_up();
     validate();
     outcome_.first_validation = outcome_.last_validation;
     start_ = std::chrono::steady_clock::now();
@@ -96,6 +97,12 @@ class TrainingLoop {
     const comm::ControlWord& agreed = result.exchange.control;
     if (due(config_.checkpoint.every) || last || agreed.checkpoint || agreed.stop) save();
     return agreed.stop;
+  }
+
+  void warn_of_endless_warm_up() const {
+    if (!session_.world.leader() || config_.schedule.warmup_steps < config_.train.steps || session_.step >= config_.train.steps) return;
+    log_warn("the run ends before the warm-up does", {{"warmup_steps", config_.schedule.warmup_steps}, {"steps", config_.train.steps},
+                                                      {"remedy", concat("shorten ", session_.loaded.origin.at("schedule.warmup_steps"))}});
   }
 
   bool due(std::int64_t every) const { return every > 0 && session_.step % every == 0; }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "comm/collective.h"
 #include "core/text.h"
 #include "runtime/observe/progress.h"
 
@@ -14,9 +15,9 @@ std::string form_of(const LayerFacts& layer) {
   return concat(layer.kind, " R=", layer.spec.sketch_size);
 }
 
-/// Bytes one rank sends per step for `elements` f32 gradients in a ring.
-double ring_bytes(std::int64_t elements, int world_size, double element_bytes) {
-  return world_size == 1 ? 0 : 2.0 * static_cast<double>(elements) * element_bytes * (world_size - 1) / world_size;
+/// Bytes rank 0 sends per step for `elements` gradients.
+double bytes_sent(std::int64_t elements, int world_size, int element_bytes) {
+  return static_cast<double>(comm::ring_bytes_sent(elements * element_bytes, 0, world_size));
 }
 
 std::string percent(double part, double whole) { return whole > 0 ? concat(std::round(1000 * part / whole) / 10, " %") : "-"; }
@@ -30,14 +31,14 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
     rows.push_back({layer.path, form_of(layer), concat(layer.in_features), concat(layer.out_features), concat(layer.parameters),
                     percent(static_cast<double>(layer.parameters), static_cast<double>(layer.dense_parameters)),
                     human_count(layer.forward_flops_per_row + layer.backward_flops_per_row),
-                    human_bytes(ring_bytes(layer.parameters, world_size, 4))});
+                    human_bytes(bytes_sent(layer.parameters, world_size, 4))});
   }
   const ModelCost& cost = built.cost;
   const std::int64_t rows_per_rank = (config.train.global_batch + world_size * config.train.accumulate - 1) / (world_size * config.train.accumulate) *
                                      built.model->rows_per_sample();
   const int element_bytes = config.dtype == "f64" ? 8 : 4;
   const MemoryEstimate memory = estimate_memory(cost, rows_per_rank, config.optim.kind == "adamw" ? 2 : 1, element_bytes);
-  const double wire = config.comm.exchange == "half" ? 2.0 : element_bytes;
+  const int wire_bytes = config.comm.exchange == "half" ? 2 : element_bytes;
   const double parameters = static_cast<double>(cost.parameters), dense = static_cast<double>(cost.dense_parameters);
   const std::int64_t step_rows = config.train.global_batch * built.model->rows_per_sample();
   return concat("# resolved configuration\n", config_to_toml(config.visitor()), "\n",
@@ -48,8 +49,8 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
                     {"trained parameters", concat(human_count(parameters), " (dense twin ", human_count(dense), ", ", percent(parameters, dense), ")")},
                     {"flops per step", concat(human_count(cost.step_flops_per_row * static_cast<double>(step_rows)), " (",
                                               percent(cost.step_flops_per_row, cost.dense_step_flops_per_row), " of the dense twin)")},
-                    {"bytes sent per rank and step", concat(human_bytes(ring_bytes(cost.parameters, world_size, wire)), " (dense twin in f32 ",
-                                                            human_bytes(ring_bytes(cost.dense_parameters, world_size, 4)), ")")},
+                    {"bytes sent per rank and step", concat(human_bytes(bytes_sent(cost.parameters, world_size, wire_bytes)), " (dense twin in f32 ",
+                                                            human_bytes(bytes_sent(cost.dense_parameters, world_size, 4)), ")")},
                     {"memory per rank", concat(human_bytes(static_cast<double>(memory.total())), " = parameters ", human_bytes(static_cast<double>(memory.parameters)),
                                                " + gradients ", human_bytes(static_cast<double>(memory.gradients)), " + optimizer ",
                                                human_bytes(static_cast<double>(memory.optimizer)), " + activations ", human_bytes(static_cast<double>(memory.activations)))},
