@@ -1,8 +1,7 @@
 #include "runtime/layers/attention.h"
 
-#include <ATen/ops/scaled_dot_product_attention.h>
-
 #include "core/error.h"
+#include "runtime/layers/attention_product.h"
 
 namespace panther::runtime {
 
@@ -14,11 +13,7 @@ CausalSelfAttention::CausalSelfAttention(const AttentionOptions& options, const 
 }
 
 at::Tensor CausalSelfAttention::forward(const at::Tensor& x) {
-  const std::int64_t batch = x.size(0), length = x.size(1), head_width = options_.width / options_.heads;
-  const auto qkv = qkv_->forward(x).view({batch, length, 3, options_.heads, head_width}).unbind(2);
-  const at::Tensor mixed = at::scaled_dot_product_attention(qkv[0].transpose(1, 2), qkv[1].transpose(1, 2), qkv[2].transpose(1, 2),
-                                                            /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true);
-  return proj_->forward(mixed.transpose(1, 2).reshape({batch, length, options_.width}));
+  return proj_->forward(causal_attention(qkv_->forward(x), options_.heads));
 }
 
 void CausalSelfAttention::describe(const std::string& path, std::vector<LayerFacts>& out) const {

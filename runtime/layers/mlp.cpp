@@ -1,10 +1,10 @@
 #include "runtime/layers/mlp.h"
 
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
 
 #include "core/error.h"
+#include "runtime/layers/gelu.h"
 
 namespace panther::runtime {
 
@@ -28,7 +28,7 @@ Mlp::Mlp(const MlpOptions& options, const BuildContext& context) : options_(opti
 
 at::Tensor Mlp::forward(const at::Tensor& x) {
   switch (options_.activation) {
-    case Activation::gelu: return down_->forward(at::gelu(up_->forward(x)));
+    case Activation::gelu: return down_->forward(exact_gelu(up_->forward(x)));
     case Activation::relu: return down_->forward(at::relu(up_->forward(x)));
     case Activation::swiglu: return down_->forward(at::silu(gate_->forward(x)) * up_->forward(x));
   }

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "kernels/philox.h"
+#include "runtime/layers/gradient_memory.h"
 #include "runtime/tensor/view_of.h"
 
 namespace panther::runtime {
@@ -49,6 +50,13 @@ std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
 
 }  // namespace
 
+namespace {
+
+/// How far a slot's place in its bucket is in a step.
+enum class Filled : std::uint8_t { stale, lent, yes };
+
+}  // namespace
+
 struct GradientSync::Impl {
   Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config);
   ~Impl();
@@ -56,12 +64,14 @@ struct GradientSync::Impl {
   void begin_step(int backward_passes);
   comm::ExchangeReport finish();
   void accumulated(std::size_t slot);
+  at::Tensor take_memory(std::size_t slot);
 
   std::vector<ParameterInfo> parameters;
   comm::BucketPlan plan;
   std::vector<at::Tensor> buckets;
   std::vector<at::Tensor> gradients;       ///< views of the buckets, by slot
   std::vector<int> passes_left;            ///< by slot, in this step
+  std::vector<Filled> filled;              ///< by slot, in this step
   Stream last_stream;
   Device device;
   std::unique_ptr<comm::Exchange> exchange;
@@ -69,16 +79,18 @@ struct GradientSync::Impl {
  private:
   void allocate();
   void require_in_bucket(std::size_t slot) const;
+  void move_in(std::size_t slot);
 };
 
 namespace {
 
 /// Called by autograd when a backward pass has added a parameter's gradient.
 template <class Owner>
-class Accumulated final : public torch::autograd::PostAccumulateGradHook {
+class Accumulated final : public GradientOwner {
  public:
   Accumulated(Owner& owner, std::size_t slot) : owner_(owner), slot_(slot) {}
   void operator()(const torch::autograd::Variable&) override { owner_.accumulated(slot_); }
+  at::Tensor take_memory() override { return owner_.take_memory(slot_); }
 
  private:
   Owner& owner_;
@@ -88,7 +100,7 @@ class Accumulated final : public torch::autograd::PostAccumulateGradHook {
 }  // namespace
 
 GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config)
-    : parameters(trained(std::move(all))), passes_left(parameters.size(), 0) {
+    : parameters(trained(std::move(all))), passes_left(parameters.size(), 0), filled(parameters.size(), Filled::yes) {
   const comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
   plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
   comm::require_equal_digests(collective,
@@ -137,13 +149,10 @@ void GradientSync::Impl::allocate() {
 void GradientSync::Impl::begin_step(int backward_passes) {
   PANTHER_REQUIRE(backward_passes >= 0, "a step cannot have ", backward_passes, " backward passes");
   exchange->begin(device.kind == DeviceKind::cuda ? current_stream(device) : Stream{});
-  const at::NoGradGuard no_grad;
-  for (at::Tensor& bucket : buckets) bucket.zero_();
-  for (std::size_t slot = 0; slot < parameters.size(); ++slot) {
-    at::Tensor& gradient = parameters[slot].tensor.mutable_grad();
-    if (!gradient.is_same(gradients[slot])) gradient = gradients[slot];  // zero_grad(set_to_none) puts it away
-  }
+  // Without a gradient, autograd takes the first one as it is instead of adding it to zeros.
+  for (const ParameterInfo& parameter : parameters) parameter.tensor.mutable_grad() = at::Tensor();
   passes_left.assign(parameters.size(), backward_passes);
+  filled.assign(parameters.size(), Filled::stale);
 }
 
 void GradientSync::Impl::require_in_bucket(std::size_t slot) const {
@@ -153,16 +162,37 @@ void GradientSync::Impl::require_in_bucket(std::size_t slot) const {
                   "finish(), and do not build a graph of the backward pass (create_graph)");
 }
 
+/// The first gradient of a step, wherever it was computed, comes into its bucket.
+void GradientSync::Impl::move_in(std::size_t slot) {
+  at::Tensor& gradient = parameters[slot].tensor.mutable_grad();
+  const at::NoGradGuard no_grad;
+  if (!gradient.defined()) gradients[slot].zero_();
+  else if (gradient.const_data_ptr() != gradients[slot].const_data_ptr()) gradients[slot].copy_(gradient);
+  gradient = gradients[slot];
+  filled[slot] = Filled::yes;
+}
+
+at::Tensor GradientSync::Impl::take_memory(std::size_t slot) {
+  if (filled[slot] != Filled::stale || passes_left[slot] == 0) return {};
+  filled[slot] = Filled::lent;
+  // A tensor nobody else holds: autograd then takes it for the gradient without a copy.
+  return gradients[slot].alias();
+}
+
 void GradientSync::Impl::accumulated(std::size_t slot) {
-  require_in_bucket(slot);
-  if (passes_left[slot] == 1) exchange->mark_ready(static_cast<std::int64_t>(slot));
   PANTHER_REQUIRE(passes_left[slot] > 0, "the gradient of '", parameters[slot].name,
                   "' was computed outside a step or in more backward passes than begin_step() was told of");
+  if (filled[slot] != Filled::yes) move_in(slot);
+  require_in_bucket(slot);
+  if (passes_left[slot] == 1) exchange->mark_ready(static_cast<std::int64_t>(slot));
   --passes_left[slot];
 }
 
 comm::ExchangeReport GradientSync::Impl::finish() {
-  for (std::size_t slot = 0; slot < parameters.size(); ++slot) require_in_bucket(slot);
+  for (std::size_t slot = 0; slot < parameters.size(); ++slot) {
+    if (filled[slot] != Filled::yes) move_in(slot);
+    require_in_bucket(slot);
+  }
   passes_left.assign(parameters.size(), 0);
   return exchange->finish();
 }

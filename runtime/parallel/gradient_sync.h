@@ -25,9 +25,10 @@ struct PANTHER_RUNTIME_API CommConfig {
 
 /// One per model; training thread only. With one rank nothing is sent, and the same code path runs.
 ///
-/// Gradients live in the buckets that are sent: backward adds into them in place and nothing is copied. A parameter's gradient is
-/// final when its `backward_passes`-th backward pass has added to it; parameters that some pass did not reach count in finish(), as
-/// zeros where no pass did. Buffers (fixed signs, running statistics) are never sent.
+/// Gradients live in the buckets that are sent. Layers that ask for gradient_memory() compute their first gradient of a step there; others'
+/// are copied once, and later passes add in place. A parameter's gradient is final when its `backward_passes`-th backward pass has added
+/// to it; parameters that some pass did not reach count in finish(), as zeros where no pass did. Buffers (fixed signs, running statistics) are
+/// never sent.
 class PANTHER_RUNTIME_API GradientSync {
  public:
   /// Replaces every trained parameter's `.grad()` by a view of a bucket and installs hooks; frozen ones are left alone. All ranks
@@ -37,7 +38,7 @@ class PANTHER_RUNTIME_API GradientSync {
   /// In an open step (an exception in backward) this aborts the collective: the other ranks get PeerLost instead of waiting.
   ~GradientSync();
 
-  /// Zeroes the buckets and opens a step whose gradients come from `backward_passes` backward calls (explicit accumulation):
+  /// Forgets the gradients (`.grad()` is undefined until backward has computed it) and opens a step whose gradients come from `backward_passes` backward calls (explicit accumulation):
   /// the exchange starts during the last one. 0: this rank has no samples in this step and contributes zeros.
   void begin_step(int backward_passes);
   /// Flags and the local loss that travel with the first bucket; before the last backward.

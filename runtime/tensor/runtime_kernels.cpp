@@ -1,10 +1,12 @@
-// The kernels with torch's GEMM on the CPU: torch carries MKL, and one BLAS with one thread pool serves the whole process.
+// The kernels with torch's GEMM on the CPU, where our own is not for the product: torch carries MKL, and one BLAS with one
+// thread pool serves the whole process.
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include "core/error.h"
+#include "kernels/cpu/tile_gemm.h"
 #include "runtime/tensor/view_of.h"
 
 namespace panther::runtime {
@@ -22,6 +24,7 @@ void torch_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, do
                 b_KN.shape[1] == c_MN.shape[1], "gemm of (", a_MK.shape[0], " x ", a_MK.shape[1], ") and (", b_KN.shape[0], " x ",
                 b_KN.shape[1], ") into (", c_MN.shape[0], " x ", c_MN.shape[1], ")");
   if (c_MN.numel() == 0) return;
+  if (cpu::tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
   const RawDispatch guard;
   at::Tensor c = tensor_over(c_MN);
   const at::Tensor a = tensor_over(a_MK);

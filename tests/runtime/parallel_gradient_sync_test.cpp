@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "runtime/layers/dense_product.h"
 #include "tests/runtime/parallel_fixture.h"
 
 namespace panther::runtime {
@@ -128,6 +129,36 @@ TEST_F(GradientSyncTest, GradientsAreViewsOfTheBucketsAndStayThere) {
   });
 }
 
+// Layers that compute gradients in the buckets, a weight of theirs used twice, and one that torch's embedding uses too.
+TEST_F(GradientSyncTest, GradientsComputedInTheBucketsAreTheSame) {
+  at::manual_seed(1);
+  const at::Tensor table = at::randn({40, 32}), square = at::randn({32, 32}), tokens = at::randint(40, {4, 20}, at::kLong);
+  const auto loss = [](const std::vector<ParameterInfo>& p, const at::Tensor& batch) {
+    const at::Tensor h = at::tanh(dense_product(at::embedding(p[0].tensor, batch), p[1].tensor, {}));
+    return dense_product(dense_product(h, p[1].tensor, {}), p[0].tensor, {}).pow(2).sum() * 1e-3;
+  };
+  const auto copies = [&](at::ScalarType dtype) {
+    return std::vector<ParameterInfo>{{"table", table.to(dtype, false, true).set_requires_grad(true)}, {"square", square.to(dtype, false, true).set_requires_grad(true)}};
+  };
+  const std::vector<ParameterInfo> reference = copies(at::kDouble);
+  loss(reference, tokens).backward();
+  comm::run_ranks_as_threads(2, [&](comm::Collective& collective) {
+    std::vector<ParameterInfo> mine = copies(at::kFloat);
+    GradientSync sync(mine, collective, small_buckets());
+    const std::vector<const void*> places{mine[0].tensor.grad().const_data_ptr(), mine[1].tensor.grad().const_data_ptr()};
+    for (const int passes : {1, 2, 1}) {
+      sync.begin_step(passes);
+      const at::Tensor half = tokens.narrow(0, 2 * collective.rank(), 2);
+      for (int pass = 0; pass < passes; ++pass) loss(mine, passes == 1 ? half : half.narrow(0, pass, 1)).backward();
+      sync.finish();
+      for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(mine[i].tensor.grad().const_data_ptr(), places[i]);
+        EXPECT_LT(relative_error(mine[i].tensor.grad(), reference[i].tensor.grad()), 1e-5) << mine[i].name;
+      }
+    }
+  });
+}
+
 TEST_F(GradientSyncTest, AccumulationSendsInTheLastPassOnly) {
   comm::run_ranks_as_threads(2, [](comm::Collective& collective) {
     const Data data(8);
@@ -181,9 +212,9 @@ TEST_F(GradientSyncTest, ParametersWithoutGradientAreZeroAndStaleValuesGo) {
     Net net;
     GradientSync sync(net.parameters, collective, small_buckets());
     sync.begin_step(1);
-    for (ParameterInfo& parameter : net.parameters) parameter.tensor.mutable_grad().fill_(1);
+    for (ParameterInfo& parameter : net.parameters) parameter.tensor.mutable_grad() = at::ones_like(parameter.tensor.detach());
     sync.finish();
-    EXPECT_EQ(net[3].grad().sum().item<double>(), 2 * 7) << "what stands in the views is summed";
+    EXPECT_EQ(net[3].grad().sum().item<double>(), 2 * 7) << "what somebody set before backward is summed";
     sync.begin_step(1);
     net[1].sum().backward();
     sync.finish();
@@ -238,6 +269,7 @@ TEST_F(GradientSyncTest, MisuseIsNamed) {
       expect(catch_error([&] { backward(net); }), "more backward passes");
       sync.finish();
       sync.begin_step(2);
+      backward(net);
       net[0].mutable_grad() = at::Tensor();
       expect(catch_error([&] { backward(net); }), "'in.weight' left its bucket");
     }

@@ -1,9 +1,9 @@
 // y = x W + b with a trained matrix. Parameters: weight (O x D, torch's layout), bias (O).
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 
 #include "core/error.h"
+#include "runtime/layers/dense_product.h"
 #include "runtime/layers/init.h"
 #include "runtime/layers/linear_registry.h"
 
@@ -21,7 +21,7 @@ class DenseLinear final : public Linear {
 
   at::Tensor forward(const at::Tensor& x) override {
     check_input(x);
-    return at::linear(x, weight_, bias());
+    return dense_product(x, weight_, bias());
   }
   at::Tensor dense_weight() const override { return weight_.t(); }
   void set_dense_weight(const at::Tensor& weight_DO, std::string_view) override {

@@ -2,12 +2,11 @@
 //
 // Parameters: tokens.weight, positions.weight, blocks.<i>.{norm1, attention.qkv, attention.proj, norm2, mlp.[gate,] up, down}, norm, and head
 // when embeddings are not tied.
-#include <ATen/ops/linear.h>
-
 #include <cmath>
 
 #include "core/error.h"
 #include "runtime/layers/attention.h"
+#include "runtime/layers/dense_product.h"
 #include "runtime/layers/dropout.h"
 #include "runtime/layers/embedding.h"
 #include "runtime/layers/mlp.h"
@@ -77,7 +76,7 @@ class Gpt final : public Model {
     x = dropout_->forward(x, context);
     for (const auto& block : blocks_->items) x = block->forward(x, context);
     x = norm_->forward(x);
-    return head_ ? head_->forward(x) : at::linear(x, tokens_->weight());
+    return head_ ? head_->forward(x) : dense_product(x, tokens_->weight(), {});
   }
 
   std::int64_t rows_per_sample() const override { return sequence_; }

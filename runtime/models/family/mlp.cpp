@@ -1,10 +1,10 @@
 // A multi-layer perceptron over rows of features. Parameters: hidden.<i> (linear), head (linear).
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/relu.h>
 
 #include "core/error.h"
 #include "runtime/layers/dropout.h"
+#include "runtime/layers/gelu.h"
 #include "runtime/layers/mlp.h"
 #include "runtime/models/model.h"
 
@@ -34,7 +34,7 @@ class Perceptron final : public Model {
     at::Tensor x = inputs.to(dtype_);
     for (std::size_t i = 0; i < hidden_->items.size(); ++i) {
       x = hidden_->items[i]->forward(x);
-      x = dropouts_[i]->forward(activation_ == Activation::relu ? at::relu(x) : at::gelu(x), context);
+      x = dropouts_[i]->forward(activation_ == Activation::relu ? at::relu(x) : exact_gelu(x), context);
     }
     return head_->forward(x);
   }
