@@ -47,6 +47,40 @@ every = 0
 steps = 0
 """
 
+MLP = """\
+seed = 1
+[run]
+dir = "{dir}"
+name = "{name}"
+[data]
+kind = "synthetic"
+features = 784
+classes = 10
+samples = 20000
+[model]
+kind = "mlp"
+mlp = "relu"
+layers = 2
+width = 1024
+{sketch}
+[optim]
+kind = "sgd"
+lr = 0.05
+[schedule]
+kind = "constant"
+warmup_steps = 0
+[train]
+steps = {steps}
+global_batch = {global_batch}
+eval_every = 0
+eval_batches = 1
+log_every = 1
+[checkpoint]
+every = 0
+[profile]
+steps = 0
+"""
+
 
 def library_path():
     site = next((ROOT / ".venv" / "lib").glob("python3*/site-packages"))
@@ -65,6 +99,14 @@ def gpt_config(folder, name, sketch_size=0, steps=35, layers=4, width=256, heads
     path = pathlib.Path(folder) / f"{name}.toml"
     path.write_text(GPT.format(dir=folder, name=name, sketch=sketch, steps=steps, layers=layers, width=width, heads=heads, seq=seq,
                                global_batch=global_batch, device=device, dtype=dtype))
+    return path
+
+
+def mlp_config(folder, name, sketch_size=0, steps=65, global_batch=16):
+    """784-1024-1024-10; the sketch is for the two hidden layers."""
+    sketch = f'[[sketch]]\nmatch = "hidden.*"\nsketch_size = {sketch_size}' if sketch_size else ""
+    path = pathlib.Path(folder) / f"{name}.toml"
+    path.write_text(MLP.format(dir=folder, name=name, sketch=sketch, steps=steps, global_batch=global_batch))
     return path
 
 

@@ -1,135 +1,132 @@
 """Two ranks in two network namespaces over a throttled link: step times against PyTorch DDP over gloo, bytes against the ledger, overlap.
 
-    tests/bench/link.py [--rates none,1gbit,100mbit] [--rounds 3] [--steps 15]      (root: it makes namespaces)
-Every rank has one thread. tbf stands on both sender sides. One JSON line per figure."""
+    tests/bench/link.py [--rates none,1gbit,100mbit] [--cases gpt,mlp,large,mpi] [--rounds 3] [--steps 12]      (root: it makes namespaces)
+Every rank has one thread. One JSON line per figure. Cases: gpt (dense and sketched against DDP's dense), mlp (784-1024-1024-10, the same), large (sketched
+GPT, 32 x 128 tokens per rank, bf16 wire: at 100 Mb/s its exchange is shorter than backward), mpi (this host, no throttle: gloo and Open MPI in turns).
+
+Overlap, per configuration: step = two ranks, compute = the same two processes at the same time as worlds of one, comm = bytes over the rate (without a throttle:
+time in collectives). efficiency = 1 - (step - compute) / comm; hidden_of_possible = (comm - (step - compute)) / min(comm, backward)."""
 import argparse
 import json
-import os
 import statistics
-import re
-import subprocess
-import threading
-import time
 
-from bench import PANTHER, PEERS, PYTHON, environment, gpt_config, interval, library_path, metric, report, scratch
+from bench import PANTHER, PEERS, PYTHON, environment, gpt_config, interval, library_path, metric, mlp_config, report, run, scratch
+from network import Link, SentBytes
 
-
-class Link:
-    """Two namespaces joined by a pair of virtual interfaces, throttled on both sides."""
-
-    def __init__(self, rate):
-        tag = f"pb{os.getpid()}"
-        self.spaces = [f"{tag}a", f"{tag}b"]
-        self.ports = [f"{tag}v", f"{tag}w"]
-        self.rate = rate
-
-    def __enter__(self):
-        for space in self.spaces:
-            ip("netns", "add", space)
-        ip("link", "add", self.ports[0], "netns", self.spaces[0], "type", "veth", "peer", "name", self.ports[1], "netns", self.spaces[1])
-        for i, (space, port) in enumerate(zip(self.spaces, self.ports)):
-            ip("-n", space, "addr", "add", f"10.77.0.{i + 1}/24", "dev", port)
-            ip("-n", space, "link", "set", "lo", "up")
-            ip("-n", space, "link", "set", port, "up")
-            if self.rate != "none":
-                subprocess.run(["ip", "netns", "exec", space, "tc", "qdisc", "add", "dev", port, "root", "tbf", "rate", self.rate, "burst", "64kb",
-                                "latency", "50ms"], check=True)
-        return self
-
-    def __exit__(self, *_):
-        for space in self.spaces:
-            subprocess.run(["ip", "netns", "del", space], check=False)
-
-    def run_both(self, command, env_of):
-        """Starts rank 0 and 1 in their namespaces; returns rank 0's output."""
-        ranks = []
-        for rank, space in enumerate(self.spaces):
-            env = environment(1, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", LOCAL_WORLD_SIZE="1", GROUP_RANK=str(rank), MASTER_ADDR="10.77.0.1",
-                              MASTER_PORT="29571", GLOO_SOCKET_IFNAME=self.ports[rank], **env_of(rank))
-            ranks.append(subprocess.Popen(["ip", "netns", "exec", space, *map(str, command)], env=env, text=True, stdout=subprocess.PIPE,
-                                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL))
-        outputs = [process.communicate(timeout=600) for process in ranks]
-        if any(process.returncode for process in ranks):
-            raise SystemExit(f"{command}: {[p.returncode for p in ranks]}\n{outputs[0][1][-3000:]}\n{outputs[1][1][-3000:]}")
-        return outputs[0][0]
+# Of a link's rate, what TCP delivers of the payload: 1448 of 1514 bytes.
+TCP_SHARE = 1448 / 1514
 
 
-class SocketBytes:
-    """TCP_INFO's bytes_sent over all sockets of a namespace, watched until the end of a run: payload and retransmissions, no headers."""
-
-    def __init__(self, space):
-        self.space, self.sent, self.stop = space, {}, threading.Event()
-        self.thread = threading.Thread(target=self.watch)
-
-    def watch(self):
-        while not self.stop.is_set():
-            text = subprocess.run(["ip", "netns", "exec", self.space, "ss", "-tinOH"], stdout=subprocess.PIPE, text=True, check=False).stdout
-            for line in text.splitlines():
-                found = re.search(r"bytes_sent:(\d+)", line)
-                if found:
-                    ends = tuple(line.split()[3:5])
-                    self.sent[ends] = max(self.sent.get(ends, 0), int(found.group(1)))
-            time.sleep(0.05)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-
-    def total(self):
-        return sum(self.sent.values())
+def ms(folder, tag):
+    return 1e3 * statistics.median(metric(folder, tag))
 
 
-def ip(*arguments):
-    subprocess.run(["ip", *arguments], check=True)
+class Model:
+    """How one case is configured on our side and started on the peer's."""
+
+    def __init__(self, name, config, batch, peer, sketch_size, options=()):
+        self.name, self.config, self.batch, self.peer, self.sketch_size, self.options = name, config, batch, peer, sketch_size, options
+
+    def file(self, folder, name, sketch_size, steps, ranks):
+        return self.config(folder, name, sketch_size=sketch_size, steps=steps + 5, global_batch=self.batch * ranks)
 
 
-def ours(link, folder, name, sketch, a, *extra):
-    config = gpt_config(folder, name, sketch_size=sketch, steps=a.steps + 5, global_batch=16)
-    with SocketBytes(link.spaces[0]) as sockets:
-        link.run_both([PANTHER, "train", config, "--set", "comm.backend=gloo", *extra], lambda rank: {})
+MODELS = {
+    "gpt": Model("gpt 4x256, 8x128 tokens per rank", gpt_config, 8, ("gpt_torch.py", "--batch", 8), 16),
+    "mlp": Model("mlp 784-1024-1024-10, 8 rows per rank", mlp_config, 8, ("mlp_torch.py", "--batch", 8), 16),
+    "large": Model("gpt 4x256, 32x128 tokens per rank, bf16 wire", gpt_config, 32, None, 16, ("--set", "comm.exchange=half")),
+}
+
+
+def ours(link, folder, name, model, sketch_size, a):
+    config = model.file(folder, name, sketch_size, a.steps, 2)
+    with SentBytes(link) as sent:
+        link.run_both([PANTHER, "train", config, "--set", "comm.backend=gloo", *model.options])
     run_folder = f"{folder}/{name}"
-    return {"step_ms": 1e3 * statistics.median(metric(run_folder, "perf/step_time_s")), "bytes": metric(run_folder, "comm/bytes")[0],
-            "socket_over_ledger": sockets.total() / sum(metric(run_folder, "comm/bytes", skip=0)),
-            "exposed_ms": 1e3 * statistics.median(metric(run_folder, "comm/exposed_s")),
-            "collective_ms": 1e3 * statistics.median(metric(run_folder, "comm/time_s")),
-            "backward_ms": 1e3 * statistics.median(metric(run_folder, "perf/backward_s"))}
+    ledger = sum(metric(run_folder, "comm/bytes", skip=0))
+    return {"step_ms": ms(run_folder, "perf/step_time_s"), "backward_ms": ms(run_folder, "perf/backward_s"), "bytes": metric(run_folder, "comm/bytes")[0],
+            "collective_ms": ms(run_folder, "comm/time_s"), "exposed_ms": ms(run_folder, "comm/exposed_s"),
+            "sockets_over_ledger": round(sent.sockets / ledger, 4), "interface_over_ledger": round(sent.interface / ledger, 4)}
 
 
-def peer(link, sketch, a):
-    command = [PYTHON, PEERS / "gpt_torch.py", "--sketch", sketch, "--threads", 1, "--steps", a.steps]
-    return json.loads(link.run_both(command, lambda rank: {"LD_LIBRARY_PATH": library_path()}).splitlines()[-1])
+def compute_ms(link, folder, name, model, sketch_size, a):
+    """Both cores as busy as in the pair, nothing exchanged."""
+    files = tuple(model.file(folder, f"{name}_{i}", sketch_size, a.steps, 1) for i in range(2))
+    link.run_both([PANTHER, "train", files], world=1)
+    return statistics.median(ms(f"{folder}/{name}_{i}", "perf/step_time_s") for i in range(2))
+
+
+def peer(link, model, a):
+    script, *options = model.peer
+    command = ["env", f"LD_LIBRARY_PATH={library_path()}", PYTHON, PEERS / script, "--threads", 1, "--steps", a.steps, *options]
+    return json.loads(link.run_both(command).splitlines()[-1])
+
+
+def overlap(link, rounds, computes):
+    """Medians over the rounds of one configuration."""
+    median = {key: statistics.median(r[key] for r in rounds) for key in ("step_ms", "backward_ms", "collective_ms", "exposed_ms", "bytes")}
+    rate = link.bits_per_second()
+    comm = 8e3 * median["bytes"] / (rate * TCP_SHARE) if rate else median["collective_ms"]
+    exposed = median["step_ms"] - statistics.median(computes)
+    return {"step_ms": round(median["step_ms"], 1), "compute_ms": round(statistics.median(computes), 1), "backward_ms": round(median["backward_ms"], 1),
+            "comm_ms": round(comm, 1), "waited_ms": round(median["exposed_ms"], 1), "bytes": median["bytes"], "efficiency": round(1 - exposed / comm, 3),
+            "hidden_of_possible": round((comm - exposed) / min(comm, median["backward_ms"]), 3),
+            "sockets_over_ledger": [r["sockets_over_ledger"] for r in rounds], "interface_over_ledger": [r["interface_over_ledger"] for r in rounds]}
+
+
+def measure(link, folder, case, a):
+    model = MODELS[case]
+    forms = {"dense": 0, "sketched": model.sketch_size} if model.peer else {"sketched": model.sketch_size}
+    rounds, computes, peers = {form: [] for form in forms}, {form: [] for form in forms}, []
+    for i in range(a.rounds):
+        for form, size in forms.items():
+            name = f"{case}_{form}_{link.rate}_{i}"
+            rounds[form].append(ours(link, folder, name, model, size, a))
+            if model.peer:
+                peers.append(peer(link, model, a))
+            computes[form].append(compute_ms(link, folder, name + "_alone", model, size, a))
+    figures = {form: overlap(link, rounds[form], computes[form]) for form in forms}
+    if model.peer:
+        theirs = [p["step_ms"] for p in peers]
+        figures |= {"peer": peers[0]["peer"], "peer_step_ms": round(statistics.median(theirs), 1)}
+        for k, form in enumerate(forms):
+            figures[f"{form}_over_peer"] = interval([r["step_ms"] / p for r, p in zip(rounds[form], theirs[k::len(forms)])])
+    report(bench="two_ranks", case=case, rate=link.rate, model=model.name, steps=a.steps, **figures)
+
+
+def backends(folder, a):
+    """One host: our launcher with gloo against mpirun with Open MPI."""
+    for form, size in (("dense", 0), ("sketched", 16)):
+        times = {"gloo": [], "mpi": []}
+        for i in range(a.rounds):
+            for backend in times:
+                name = f"{backend}_{form}_{i}"
+                config = gpt_config(folder, name, sketch_size=size, steps=a.steps + 5, global_batch=16)
+                start = [PANTHER, "train", config, "--nproc", 2] if backend == "gloo" else ["mpirun", "-np", 2, "--bind-to", "none", PANTHER, "train", config]
+                run(start, environment(1, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1"))
+                times[backend].append((ms(f"{folder}/{name}", "perf/step_time_s"), ms(f"{folder}/{name}", "comm/time_s")))
+        report(bench="backends", model="gpt 4x256, 8x128 tokens per rank", form=form, steps=a.steps,
+               **{f"{backend}_step_ms": round(statistics.median(t[0] for t in values), 1) for backend, values in times.items()},
+               **{f"{backend}_collective_ms": round(statistics.median(t[1] for t in values), 1) for backend, values in times.items()},
+               mpi_over_gloo=interval([m[0] / g[0] for m, g in zip(times["mpi"], times["gloo"])]))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", default="none,1gbit,100mbit")
+    parser.add_argument("--cases", default="gpt,mlp,large,mpi")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=12)
     a = parser.parse_args()
+    cases = a.cases.split(",")
     with scratch() as folder:
+        if "mpi" in cases:
+            backends(folder, a)
         for rate in a.rates.split(","):
             with Link(rate) as link:
-                rounds = []
-                for i in range(a.rounds):
-                    dense = ours(link, folder, f"dense_{rate}_{i}", 0, a)
-                    theirs = peer(link, 0, a)
-                    sketched = ours(link, folder, f"sketched_{rate}_{i}", 16, a)
-                    rounds.append((dense, theirs, sketched))
-                dense, theirs, sketched = rounds[-1]
-                report(bench="two_ranks", rate=rate, model="gpt 4x256, batch 8x128 per rank", wire="f32", peer=theirs["peer"],
-                       dense_step_ms=round(statistics.median(r[0]["step_ms"] for r in rounds), 1),
-                       peer_step_ms=round(statistics.median(r[1]["step_ms"] for r in rounds), 1),
-                       sketched_step_ms=round(statistics.median(r[2]["step_ms"] for r in rounds), 1),
-                       dense_over_peer=interval([r[0]["step_ms"] / r[1]["step_ms"] for r in rounds]),
-                       sketched_over_peer=interval([r[2]["step_ms"] / r[1]["step_ms"] for r in rounds]),
-                       socket_bytes_over_ledger=[round(dense["socket_over_ledger"], 4), round(sketched["socket_over_ledger"], 4)],
-                       dense_bytes=dense["bytes"], sketched_bytes=sketched["bytes"],
-                       overlap_efficiency_dense=round(1 - dense["exposed_ms"] / max(dense["collective_ms"], 1e-9), 3),
-                       overlap_efficiency_sketched=round(1 - sketched["exposed_ms"] / max(sketched["collective_ms"], 1e-9), 3))
+                for case in MODELS:
+                    if case in cases:
+                        measure(link, folder, case, a)
 
 
 if __name__ == "__main__":
