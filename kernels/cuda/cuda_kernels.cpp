@@ -4,6 +4,8 @@
 
 #include "core/text.h"
 #include "kernels/cuda/entries.h"
+#include "kernels/cuda/hadamard.h"
+#include "kernels/cuda/sparse_sketch.h"
 #include "kernels/kernel_set.h"
 
 namespace panther {
@@ -36,8 +38,13 @@ const std::string& reason() {
 }  // namespace
 
 const KernelSet* cuda_kernels() {
-  static constexpr KernelSet set{"cuda", DeviceKind::cuda, cuda::gemm, cuda::sign_expand, cuda::sign_project, cuda::sign_lift, cuda::cast,
-                                 cuda::packed_sum, cuda::scale, cuda::sum_of_squares, cuda::adamw, cuda::sgd};
+  static const KernelSet set = [] {
+    KernelSet made{"cuda", DeviceKind::cuda, cuda::gemm, cuda::sign_expand, cuda::sign_project, cuda::sign_lift, cuda::cast,
+                   cuda::packed_sum, cuda::scale, cuda::sum_of_squares, cuda::adamw, cuda::sgd};
+    made.sparse_sketch = &cuda::kSparseSketch;
+    made.hadamard = &cuda::kHadamard;
+    return made;
+  }();
   return reason().empty() ? &set : nullptr;
 }
 

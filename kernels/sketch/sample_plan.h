@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/export.h"
+
 namespace panther {
 
 /// Samples grouped by their low bits. Group g has the low bits low[g] and the entries [begin[g], begin[g + 1]) of `output` (a sample's
@@ -23,6 +25,6 @@ struct SamplePlan {
 };
 
 /// Low bits: log2_size, at most `most_low_bits`.
-SamplePlan plan_samples(std::span<const std::int64_t> samples, int log2_size, int most_low_bits);
+PANTHER_KERNELS_API SamplePlan plan_samples(std::span<const std::int64_t> samples, int log2_size, int most_low_bits);
 
 }  // namespace panther
