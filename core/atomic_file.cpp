@@ -18,15 +18,27 @@ namespace {
 
 std::string_view remedy(int error) {
   switch (error) {
-    case ENOSPC: case EDQUOT: return "free space or choose another folder";
-    case EFBIG: return "raise the file size limit (ulimit -f) or choose another folder";
-    case EACCES: case EPERM: return "check the owner and permissions of the folder, or choose another one";
-    case EROFS: return "the file system is mounted read-only; choose another folder";
-    case ENOENT: return "check that the path exists";
-    case EISDIR: return "the path is a folder; name a file";
-    case ENOTDIR: return "a part of the path is a file, not a folder";
-    case EMFILE: case ENFILE: return "raise the limit of open files (ulimit -n)";
-    default: return "check the file system";
+    case ENOSPC:
+    case EDQUOT:
+      return "free space or choose another folder";
+    case EFBIG:
+      return "raise the file size limit (ulimit -f) or choose another folder";
+    case EACCES:
+    case EPERM:
+      return "check the owner and permissions of the folder, or choose another one";
+    case EROFS:
+      return "the file system is mounted read-only; choose another folder";
+    case ENOENT:
+      return "check that the path exists";
+    case EISDIR:
+      return "the path is a folder; name a file";
+    case ENOTDIR:
+      return "a part of the path is a file, not a folder";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files (ulimit -n)";
+    default:
+      return "check the file system";
   }
 }
 
@@ -75,16 +87,13 @@ void rename_durably(const std::filesystem::path& from, const std::filesystem::pa
 }  // namespace
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
-  const std::filesystem::path beside = name_beside(path);
   try {
-    DurableFile file(beside);
+    AtomicFile file(path);
     file.append(bytes);
     file.commit();
   } catch (const Error& error) {
-    ::unlink(beside.c_str());
     throw error.with(concat("while writing '", path.string(), "', which is unchanged"));
   }
-  rename_durably(beside, path);
 }
 
 DurableFile::DurableFile(const std::filesystem::path& path) : path_(path), fd_(open_for_writing(path, O_TRUNC)) {}
@@ -107,6 +116,24 @@ void DurableFile::commit() {
   const int close_error = ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno;
   if (sync_error != 0 && sync_error != EINVAL) fail_io("flush", path_, sync_error);
   if (close_error != 0 && close_error != EINTR) fail_io("close", path_, close_error);
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path), beside_(name_beside(path)), file_(beside_) {}
+
+AtomicFile::~AtomicFile() {
+  if (state_ != State::published) ::unlink(beside_.c_str());
+}
+
+void AtomicFile::flush() {
+  if (state_ != State::writing) return;
+  file_.commit();
+  state_ = State::flushed;
+}
+
+void AtomicFile::commit() {
+  flush();
+  rename_durably(beside_, path_);
+  state_ = State::published;
 }
 
 std::string read_file(const std::filesystem::path& path) {

@@ -30,6 +30,30 @@ class PANTHER_CORE_API DurableFile {
   int fd_;
 };
 
+/// A file written piece by piece that appears under its name only when it is whole. Without commit() nothing is left.
+class PANTHER_CORE_API AtomicFile {
+ public:
+  /// Creates `path`.tmp.<process>.<n> beside it.
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  const std::filesystem::path& path() const noexcept { return path_; }
+  const std::filesystem::path& temporary() const noexcept { return beside_; }
+  void append(std::span<const std::byte> bytes) { file_.append(bytes); }
+  void append(std::string_view text) { file_.append(text); }
+  /// All bytes are on the disk under the temporary name. Throws Io. Between flush() and commit() several files can be made ready
+  /// before the first of them appears.
+  void flush();
+  /// flush() if that is not done yet, then the rename.
+  void commit();
+
+ private:
+  std::filesystem::path path_, beside_;
+  DurableFile file_;
+  enum class State { writing, flushed, published } state_ = State::writing;
+};
+
 /// Whole file as bytes. Throws Io.
 PANTHER_CORE_API std::string read_file(const std::filesystem::path& path);
 /// fsync of a folder, so that a rename in it survives a power cut.

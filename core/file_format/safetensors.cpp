@@ -1,19 +1,15 @@
 #include "core/file_format/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <unordered_map>
 
 #include "core/atomic_file.h"
 #include "core/crc32c.h"
 #include "core/error.h"
+#include "core/file_format/mapped_file.h"
 #include "core/file_format/safetensors_header.h"
 
 namespace panther {
@@ -51,16 +47,21 @@ std::uint32_t append_pieces(DurableFile& file, std::span<const std::byte> bytes,
 
 }  // namespace
 
-std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
-                                const std::map<std::string, std::string>& metadata) {
+std::string make_safetensors_preamble(std::span<const SafetensorsEntry> entries, const std::map<std::string, std::string>& metadata) {
   std::string header = detail::make_safetensors_header(entries, metadata);
   header.append((kAlignment - (kPrefixBytes + header.size()) % kAlignment) % kAlignment, ' ');
-  PANTHER_REQUIRE(header.size() <= kMaxHeaderBytes, "the header of '", path.string(), "' would have ", header.size(), " bytes; at most ",
-                  kMaxHeaderBytes, " are allowed: store fewer tensors per file");
+  PANTHER_REQUIRE(header.size() <= kMaxHeaderBytes, "the header would have ", header.size(), " bytes; at most ", kMaxHeaderBytes,
+                  " are allowed: store fewer tensors per file");
+  const auto length = little_endian(header.size());
+  return std::string(reinterpret_cast<const char*>(length.data()), length.size()) + header;
+}
+
+std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
+                                const std::map<std::string, std::string>& metadata) {
+  const std::string preamble = make_safetensors_preamble(entries, metadata);
   DurableFile file(path);
   try {
-    std::uint32_t crc = append_pieces(file, little_endian(header.size()), 0);
-    crc = append_pieces(file, std::as_bytes(std::span(header)), crc);
+    std::uint32_t crc = append_pieces(file, std::as_bytes(std::span(preamble)), 0);
     for (const SafetensorsEntry& entry : entries) crc = append_pieces(file, entry.bytes, crc);
     file.commit();
     return crc;
@@ -71,41 +72,6 @@ std::uint32_t write_safetensors(const std::filesystem::path& path, std::span<con
 }
 
 namespace {
-
-/// The bytes of a file, mapped read-only.
-class MappedFile {
- public:
-  explicit MappedFile(const std::filesystem::path& path);
-  ~MappedFile() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
-
- private:
-  void* data_ = nullptr;  // nullptr for an empty file, which cannot be mapped
-  std::size_t size_ = 0;
-};
-
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail(ErrorCode::Io, "cannot open '", path.string(), "': ", std::strerror(errno), "; check the path and its permissions");
-  struct stat facts {};
-  int error = ::fstat(fd, &facts) == 0 ? 0 : errno;
-  if (error == 0 && !S_ISREG(facts.st_mode)) error = S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
-  if (error == 0 && facts.st_size > 0) {
-    void* data = ::mmap(nullptr, static_cast<std::size_t>(facts.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) {
-      error = errno;
-    } else {
-      data_ = data;
-      size_ = static_cast<std::size_t>(facts.st_size);
-    }
-  }
-  ::close(fd);
-  if (error != 0) fail(ErrorCode::Io, "cannot map '", path.string(), "': ", std::strerror(error), "; it must be a regular file");
-}
 
 std::uint64_t header_length(std::span<const std::byte> bytes, const std::filesystem::path& path) {
   if (bytes.size() < kPrefixBytes)
@@ -156,5 +122,7 @@ const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const noexc
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return mapping_->metadata; }
 
 std::span<const std::byte> SafetensorsFile::bytes() const noexcept { return mapping_->file.bytes(); }
+
+void SafetensorsFile::release(std::span<const std::byte> part) const noexcept { mapping_->file.release(part); }
 
 }  // namespace panther

@@ -23,6 +23,10 @@ struct SafetensorsEntry {
   std::span<const std::byte> bytes;  ///< contiguous, row-major, little-endian
 };
 
+/// Header length and header: what stands before the entries' bytes, which follow in order without gaps. For writers that make the bytes piece by
+/// piece: only the sizes of the entries' spans are used.
+PANTHER_CORE_API std::string make_safetensors_preamble(std::span<const SafetensorsEntry> entries, const std::map<std::string, std::string>& metadata = {});
+
 /// Writes a file durably at `path` (which must not be a live file: checkpoints write into a temporary folder).
 /// Data starts 64-byte aligned; entries keep their order and follow each other without gaps, so an entry after one of odd
 /// length is not aligned to its element: copy out of a mapped file, never cast. On a throw no file is left. Returns the CRC-32C of the
@@ -46,6 +50,8 @@ class PANTHER_CORE_API SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const noexcept;
   /// The whole file, for checksums.
   std::span<const std::byte> bytes() const noexcept;
+  /// Pages within `part` may leave memory (MappedFile::release).
+  void release(std::span<const std::byte> part) const noexcept;
 
  private:
   struct Mapping;

@@ -5,7 +5,7 @@
 
 #include "core/env.h"
 #include "core/exit_code.h"
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 #include "runtime/commands/commands.h"
 #include "runtime/commands/doctor_checks.h"
 

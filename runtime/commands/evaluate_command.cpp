@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "core/exit_code.h"
 #include "core/json_text.h"
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 #include "runtime/commands/checkpoint_model.h"
 #include "runtime/commands/commands.h"
 #include "runtime/train/evaluate.h"

@@ -1,7 +1,7 @@
 #include <cstdio>
 
 #include "core/exit_code.h"
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 #include "runtime/commands/checkpoint_model.h"
 #include "runtime/commands/commands.h"
 #include "runtime/tensor/view_of.h"

@@ -4,7 +4,7 @@
 #include "core/exit_code.h"
 #include "core/file_format/safetensors.h"
 #include "runtime/checkpoint/checkpoint.h"
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 #include "runtime/commands/commands.h"
 #include "runtime/observe/progress.h"
 #include "runtime/train/cost.h"

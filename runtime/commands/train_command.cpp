@@ -6,7 +6,7 @@
 #include "core/exit_code.h"
 #include "core/json_text.h"
 #include "core/log.h"
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 #include "runtime/commands/commands.h"
 #include "runtime/train/generate.h"
 #include "runtime/train/loop.h"

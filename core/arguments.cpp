@@ -1,11 +1,11 @@
-#include "runtime/commands/arguments.h"
+#include "core/arguments.h"
 
 #include <algorithm>
 #include <charconv>
 
 #include "core/error.h"
 
-namespace panther::runtime {
+namespace panther {
 
 namespace {
 
@@ -85,4 +85,4 @@ std::string Arguments::help() const {
   return text;
 }
 
-}  // namespace panther::runtime
+}  // namespace panther

@@ -1,12 +1,14 @@
 #pragma once
-// Command lines of the worker's subcommands.
+// Command lines of subcommands: options, values, positional words, help.
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-namespace panther::runtime {
+#include "core/export.h"
+
+namespace panther {
 
 struct OptionSpec {
   std::string name;          ///< "--set"
@@ -15,7 +17,7 @@ struct OptionSpec {
 };
 
 /// A parsed command line. Unknown options and missing values throw InvalidArgument with the nearest known option.
-class Arguments {
+class PANTHER_CORE_API Arguments {
  public:
   Arguments(std::string usage, std::vector<OptionSpec> options, const std::vector<std::string>& words);
 
@@ -37,4 +39,4 @@ class Arguments {
   std::vector<std::string> positional_;
 };
 
-}  // namespace panther::runtime
+}  // namespace panther
