@@ -10,15 +10,19 @@ namespace panther::launcher {
 
 const std::vector<Subcommand>& subcommands() {
   static const std::vector<Subcommand> kList{
-      {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", true},
-      {"launch", "[--nproc N] [--] PROGRAM [ARGUMENTS]...", "start ranks of your own program", false},
-      {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", true},
-      {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--json]", "loss of a checkpoint on the validation data", true},
-      {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", true},
-      {"doctor", "", "what works on this machine, and the remedy for what does not", true},
-      {"schema", "", "the configuration's schema as JSON", true},
-      {"help", "[COMMAND]", "this text, or a command's options", false},
-      {"version", "", "version of this program", false}};
+      {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", "panther-worker"},
+      {"launch", "[--nproc N] [--] PROGRAM [ARGUMENTS]...", "start ranks of your own program", nullptr},
+      {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", "panther-worker"},
+      {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--json]", "loss of a checkpoint on the validation data", "panther-worker"},
+      {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", "panther-worker"},
+      {"doctor", "", "what works on this machine, and the remedy for what does not", "panther-worker"},
+      {"schema", "", "the configuration's schema as JSON", "panther-worker"},
+      {"linalg", "qr|svd|lstsq|id|cur|nystrom|sketch IN [IN2] -o OUT [--rank K] [--tol T] [--check] [--plot FILE.svg]",
+       "decompose a matrix of a .npy or .safetensors file", "panther-linalg"},
+      {"bench", "kernels [--quick] [--plot DIR] [--json]", "how fast the kernels are on this machine, beside its limits",
+       "panther-bench"},
+      {"help", "[COMMAND]", "this text, or a command's options", nullptr},
+      {"version", "", "version of this program", nullptr}};
   return kList;
 }
 
@@ -30,8 +34,8 @@ constexpr std::string_view kNproc = "--nproc";
 int parse_ranks(std::string_view text) {
   int ranks = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
-  PANTHER_REQUIRE(error == std::errc() && end == text.data() + text.size() && ranks >= 1 && ranks <= kMostRanks,
-                  "--nproc '", text, "' is not a whole number from 1 to ", kMostRanks, "; it is the number of ranks to start on this machine");
+  PANTHER_REQUIRE(error == std::errc() && end == text.data() + text.size() && ranks >= 1 && ranks <= kMostRanks, "--nproc '", text,
+                  "' is not a whole number from 1 to ", kMostRanks, "; it is the number of ranks to start on this machine");
   return ranks;
 }
 
@@ -48,7 +52,8 @@ void split_launch(CommandLine& line) {
       line.nproc = parse_ranks(std::string_view(word).substr(kNproc.size() + 1));
       ++begin;
     } else {
-      fail(ErrorCode::InvalidArgument, "unknown option ", word, " of `panther launch`; it knows --nproc N. Options of the program stand after it");
+      fail(ErrorCode::InvalidArgument, "unknown option ", word,
+           " of `panther launch`; it knows --nproc N. Options of the program stand after it");
     }
   }
   if (begin < line.words.size() && line.words[begin] == "--") ++begin;
@@ -77,9 +82,8 @@ std::optional<int> take_ranks(std::vector<std::string>& words) {
 }
 
 bool has_any(const std::vector<std::string>& words, std::initializer_list<std::string_view> wanted) {
-  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
-    return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
-  });
+  return std::any_of(words.begin(), words.end(),
+                     [&](const std::string& word) { return std::find(wanted.begin(), wanted.end(), word) != wanted.end(); });
 }
 
 [[noreturn]] void fail_unknown(const std::string& name) {
@@ -113,7 +117,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   }
   if (line.subcommand != "train") {
     for (const std::string& word : line.words)
-      PANTHER_REQUIRE(!word.starts_with(kNproc), "--nproc belongs to `panther train` and `panther launch`; `panther ", line.subcommand, "` is one process");
+      PANTHER_REQUIRE(!word.starts_with(kNproc), "--nproc belongs to `panther train` and `panther launch`; `panther ", line.subcommand,
+                      "` is one process");
     return line;
   }
   std::vector<std::string> rest = line.words;

@@ -10,7 +10,7 @@ struct Subcommand {
   const char* name;
   const char* arguments;  ///< as help shows them
   const char* help;       ///< one line
-  bool of_worker;         ///< panther-worker does it
+  const char* program;    ///< beside this one, that does it; nullptr: this one
 };
 
 /// In the order of the help.

@@ -1,11 +1,12 @@
 #include "launcher/cli/commands.h"
 
 #include <cstdio>
+#include <string_view>
 
 #include "core/env.h"
 #include "core/error.h"
 #include "core/exit_code.h"
-#include "launcher/agent/exec_worker.h"
+#include "launcher/agent/exec_program.h"
 #include "launcher/agent/local_job.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/help.h"
@@ -14,13 +15,19 @@ namespace panther::launcher {
 
 namespace {
 
+/// The worker has several commands and is told which; the other programs are one command each.
+std::vector<std::string> arguments_of(const Subcommand& command, std::vector<std::string> words) {
+  if (command.program == std::string_view("panther-worker")) words.insert(words.begin(), command.name);
+  return words;
+}
+
 int help(const CommandLine& line) {
   if (line.words.empty()) {
     std::fputs(overview_text().c_str(), stdout);
     return kExitDone;
   }
   const Subcommand* command = &find_subcommand(line.words.front());
-  if (command->of_worker) exec_worker({command->name, "--help"});
+  if (command->program != nullptr) exec_program(command->program, arguments_of(*command, {"--help"}));
   std::printf("usage: panther %s %s\n  %s\n", command->name, command->arguments, command->help);
   return kExitDone;
 }
@@ -43,7 +50,8 @@ int train_here(const CommandLine& line) {
 /// Somebody else's program, found as a shell would find it.
 int launch_here(const CommandLine& line) {
   require_no_ranks_yet(line);
-  return run_local_job({.ranks = *line.nproc, .worker = find_program(line.words.front()), .arguments = {line.words.begin() + 1, line.words.end()}});
+  return run_local_job(
+      {.ranks = *line.nproc, .worker = find_program(line.words.front()), .arguments = {line.words.begin() + 1, line.words.end()}});
 }
 
 }  // namespace
@@ -57,9 +65,8 @@ int run_command(int argc, char** argv) {
   }
   if (line.subcommand == "launch") return launch_here(line);
   if (line.nproc) return train_here(line);
-  std::vector<std::string> arguments{line.subcommand};
-  arguments.insert(arguments.end(), line.words.begin(), line.words.end());
-  exec_worker(arguments);
+  const Subcommand& command = find_subcommand(line.subcommand);
+  exec_program(command.program, arguments_of(command, line.words));
 }
 
 }  // namespace panther::launcher

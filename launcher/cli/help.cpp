@@ -9,7 +9,7 @@ std::string version_text() { return concat("panther ", PANTHER_VERSION, "\n"); }
 
 std::string overview_text() {
   std::string text =
-      "panther: trains models of sketched layers on one machine or many ranks\n"
+      "panther: trains models of sketched layers on one machine or many ranks; decomposes matrices by randomization\n"
       "\n"
       "usage: panther COMMAND [ARGUMENTS]\n"
       "\n";
@@ -25,6 +25,7 @@ std::string overview_text() {
          "  panther doctor                                                  is everything here?\n"
          "  panther train examples/01_sketched_gpt/train.toml --nproc 2     two ranks on this machine\n"
          "  mpirun -np 4 panther train CONFIG.toml                          ranks that MPI starts (srun and torchrun alike)\n"
+         "  panther linalg svd MATRIX.npy -o OUT.npy --rank 50 --plot S.svg  leading singular values and vectors\n"
          "\n"
          "`panther help COMMAND` shows a command's options, `panther train --keys` every configuration key.\n";
 }
