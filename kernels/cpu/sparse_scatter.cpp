@@ -1,6 +1,7 @@
 // out_MC = sum of +-rows of a: chunk by chunk of major vectors, a strip of a's columns is packed into the L2 cache, and every place of
 // out takes its rows of the strip in registers. So a is read once from memory, and out's strip stays in the cache.
 #include <algorithm>
+#include <span>
 
 #include "kernels/sketch/check_products.h"
 #include "kernels/cpu/parallel.h"
@@ -14,6 +15,8 @@ namespace {
 
 /// Of a packed strip: half of an L2 cache, the other half is for out's strip.
 constexpr std::int64_t kPackedBytes = 256 * 1024;
+/// Strips that a task packs at once where rows are contiguous: a piece of two KiB costs one page walk, and so does a piece of two lines.
+constexpr std::int64_t kPackedStrips = 16;
 /// Of all strips of sums at a time.
 constexpr std::int64_t kSumBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kChunkEntries = 64 * 1024;
@@ -24,6 +27,9 @@ constexpr std::int64_t kPartWork = 256 * 1024;
 template <class T> struct Wide;
 template <> struct Wide<double> { typedef double type __attribute__((vector_size(32), may_alias)); };
 template <> struct Wide<float> { typedef float type __attribute__((vector_size(32), may_alias)); };
+
+/// By the sign bit: a branch on it would be mispredicted every other time.
+template <class T> constexpr T kSign[2] = {1, -1};
 
 /// sums[minor][128 bytes] += the rows of packed[major][128 bytes] that the runs name.
 template <class T, bool weighted>
@@ -37,7 +43,7 @@ PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first,
     for (std::uint32_t e = run.begin; e < run.end; ++e) {
       const std::uint32_t entry = chunk.entry[e];
       const Vector* row = reinterpret_cast<const Vector*>(packed) + std::int64_t{entry & ~kNegativeEntry} * vectors;
-      T value = (entry & kNegativeEntry) != 0 ? T{-1} : T{1};
+      T value = kSign<T>[entry / kNegativeEntry];
       if constexpr (weighted) value *= static_cast<T>(chunk.magnitude[e]);
       s0 += value * row[0];
       s1 += value * row[1];
@@ -59,7 +65,7 @@ PANTHER_VECTORISED void add_narrow(const PatternChunk& chunk, std::uint32_t firs
     for (std::uint32_t e = run.begin; e < run.end; ++e) {
       const std::uint32_t entry = chunk.entry[e];
       const T* row = packed + std::int64_t{entry & ~kNegativeEntry} * lanes;
-      T value = (entry & kNegativeEntry) != 0 ? T{-1} : T{1};
+      T value = kSign<T>[entry / kNegativeEntry];
       if constexpr (weighted) value *= static_cast<T>(chunk.magnitude[e]);
       for (int w = 0; w < lanes; ++w) sum[w] += value * row[w];
     }
@@ -91,13 +97,14 @@ struct ScatterPlan {
   int lanes = 1;
   std::int64_t strips = 0;         ///< of lanes columns
   std::int64_t strips_at_once = 0;
+  std::int64_t strips_packed = 1;  ///< by one task
   std::int64_t chunk_majors = 0, chunks = 0;
   std::int64_t parts = 1;          ///< of a strip's places, each with its own task
   std::int64_t workers = 1;
 };
 
 template <class T>
-ScatterPlan plan_scatter(const SparsePattern& pattern, std::int64_t majors, std::int64_t minors, std::int64_t columns) {
+ScatterPlan plan_scatter(const SparsePattern& pattern, std::int64_t majors, std::int64_t minors, std::int64_t columns, bool rows_contiguous) {
   ScatterPlan plan;
   plan.lanes = strip_lanes<T>(columns);
   const std::int64_t row_bytes = plan.lanes * static_cast<std::int64_t>(sizeof(T));
@@ -108,6 +115,7 @@ ScatterPlan plan_scatter(const SparsePattern& pattern, std::int64_t majors, std:
   const bool sorted = minors <= 4 * plan.chunk_majors * pattern.nonzeros && (majors % plan.chunk_majors == 0 || minors <= 4 * (majors % plan.chunk_majors) * pattern.nonzeros);
   const std::int64_t wanted = (worker_count() + plan.strips - 1) / plan.strips, worth = majors * pattern.nonzeros * columns / kPartWork;
   if (sorted) plan.parts = std::clamp<std::int64_t>(worth, 1, std::min(wanted, minors));
+  if (rows_contiguous) plan.strips_packed = std::clamp<std::int64_t>(plan.strips_at_once / worker_count(), 1, kPackedStrips);
   plan.workers = std::min(worker_count(), plan.strips_at_once * plan.parts);
   return plan;
 }
@@ -116,9 +124,9 @@ template <class T>
 class Scatter {
  public:
   Scatter(const SparseWindow& window, const TensorView& a, const TensorView& out, Allocator& allocator)
-      : window_(window), a_(a), out_(out), minors_(out.shape[0]), plan_(plan_scatter<T>(window.pattern, a.shape[0], minors_, a.shape[1])),
+      : window_(window), a_(a), out_(out), minors_(out.shape[0]), plan_(plan_scatter<T>(window.pattern, a.shape[0], minors_, a.shape[1], a.strides[1] == 1)),
         chunk_bytes_(chunk_bytes(window.pattern, plan_.chunk_majors, minors_)),
-        packed_(allocator, static_cast<std::size_t>(plan_.workers * plan_.chunk_majors * plan_.lanes) * sizeof(T), {}, {}),
+        packed_(allocator, static_cast<std::size_t>(plan_.workers * packed_size()) * sizeof(T), {}, {}),
         sums_(allocator, static_cast<std::size_t>(plan_.strips_at_once * minors_ * plan_.lanes) * sizeof(T), {}, {}),
         entries_(allocator, static_cast<std::size_t>(std::min(plan_.chunks, kGroupChunks) * chunk_bytes_), {}, {}) {}
 
@@ -144,17 +152,30 @@ class Scatter {
       made[i] = make_chunk(window_.pattern, window_.first_major + (first_chunk + i) * plan_.chunk_majors, majors_of(first_chunk + i), window_.first_minor,
                            minors_, static_cast<std::byte*>(entries_.data()) + i * chunk_bytes_);
     });
-    parallel_tasks(strips * plan_.parts, entries * strips * plan_.lanes, [&](std::int64_t worker, std::int64_t task) {
-      T* packed = static_cast<T*>(packed_.data()) + worker * plan_.chunk_majors * plan_.lanes;
-      const std::int64_t strip = task / plan_.parts, part = task % plan_.parts;
-      const std::int64_t begin = part * minors_ / plan_.parts, end = (part + 1) * minors_ / plan_.parts;
-      if (first_chunk == 0) std::fill(sums(strip) + begin * plan_.lanes, sums(strip) + end * plan_.lanes, T{0});
-      for (std::int64_t i = 0; i < chunks; ++i) {
-        load_strip(a_, (first_chunk + i) * plan_.chunk_majors, majors_of(first_chunk + i), (first_strip + strip) * plan_.lanes, plan_.lanes, packed);
-        add_places(made[i], begin, end, plan_.lanes, packed, sums(strip));
-      }
+    const std::int64_t packs = (strips + plan_.strips_packed - 1) / plan_.strips_packed;
+    parallel_tasks(packs * plan_.parts, entries * strips * plan_.lanes, [&](std::int64_t worker, std::int64_t task) {
+      T* packed = static_cast<T*>(packed_.data()) + worker * packed_size();
+      const std::int64_t begin = task / plan_.parts * plan_.strips_packed, end = std::min(strips, begin + plan_.strips_packed);
+      add_strips(first_strip, begin, end, task % plan_.parts, first_chunk, {made, static_cast<std::size_t>(chunks)}, packed);
     });
   }
+
+  /// Strips [begin, end), counted from first_strip, take what the chunks have for their part of the places.
+  void add_strips(std::int64_t first_strip, std::int64_t begin, std::int64_t end, std::int64_t part, std::int64_t first_chunk, std::span<const PatternChunk> chunks,
+                  T* packed) const {
+    const std::int64_t first_place = part * minors_ / plan_.parts, last_place = (part + 1) * minors_ / plan_.parts;
+    if (first_chunk == 0) {
+      for (std::int64_t s = begin; s < end; ++s) std::fill(sums(s) + first_place * plan_.lanes, sums(s) + last_place * plan_.lanes, T{0});
+    }
+    const std::int64_t strip_size = plan_.chunk_majors * plan_.lanes;
+    for (std::size_t i = 0; i < chunks.size(); ++i) {
+      const std::int64_t chunk = first_chunk + static_cast<std::int64_t>(i);
+      load_strips(a_, chunk * plan_.chunk_majors, majors_of(chunk), (first_strip + begin) * plan_.lanes, plan_.lanes, end - begin, strip_size, packed);
+      for (std::int64_t s = begin; s < end; ++s) add_places(chunks[i], first_place, last_place, plan_.lanes, packed + (s - begin) * strip_size, sums(s));
+    }
+  }
+
+  std::int64_t packed_size() const { return plan_.strips_packed * plan_.chunk_majors * plan_.lanes; }
 
   const SparseWindow& window_;
   const TensorView& a_;

@@ -11,8 +11,8 @@
 namespace panther::cpu {
 namespace {
 
-/// Rows ahead that are asked for: a row's piece is too short for the processor to see a stream in it.
-constexpr std::int64_t kAhead = 24;
+/// Bytes ahead that are asked for, in rows: a row's piece is too short for the processor to see a stream in it.
+constexpr std::int64_t kAheadBytes = 4096;
 /// Rows transposed at a time: their pieces of a column are whole cache lines, used up at once.
 constexpr std::int64_t kTransposedRows = 64;
 
@@ -41,18 +41,22 @@ template <class T>
   *reinterpret_cast<Loose*>(destination + 3 * destination_stride) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 
+/// Rows of `count` contiguous elements, spread over tiles of `lanes`.
 template <class T, class E>
-PANTHER_VECTORISED void load_rows(const E* source, std::int64_t stride, std::int64_t rows, std::int64_t count, int lanes, T* tile) {
+PANTHER_VECTORISED void load_rows(const E* source, std::int64_t stride, std::int64_t rows, std::int64_t count, int lanes, std::int64_t tile_step, T* tile) {
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(E));
+  const std::int64_t ahead_rows = std::max<std::int64_t>(1, kAheadBytes / (count * static_cast<std::int64_t>(sizeof(E))));
   for (std::int64_t r = 0; r < rows; ++r) {
-    const E* ahead = source + std::min(r + kAhead, rows - 1) * stride;
-    for (std::int64_t w = 0; w < count; w += line) __builtin_prefetch(ahead + w);
+    const E* ahead = source + std::min(r + ahead_rows, rows - 1) * stride;
     const E* from = source + r * stride;
     T* to = tile + r * lanes;
-    if (count == kWideLanes<T>) {
-      for (int w = 0; w < kWideLanes<T>; ++w) to[w] = convert<T>(from[w]);
-    } else {
-      for (std::int64_t w = 0; w < count; ++w) to[w] = convert<T>(from[w]);
+    for (std::int64_t first = 0; first < count; first += lanes, to += tile_step) {
+      for (std::int64_t w = first; w < std::min<std::int64_t>(count, first + lanes); w += line) __builtin_prefetch(ahead + w, 0, 2);
+      if (count - first >= kWideLanes<T> && lanes == kWideLanes<T>) {
+        for (int w = 0; w < kWideLanes<T>; ++w) to[w] = convert<T>(from[first + w]);
+      } else {
+        for (std::int64_t w = first; w < std::min<std::int64_t>(count, first + lanes); ++w) to[w - first] = convert<T>(from[w]);
+      }
     }
   }
 }
@@ -78,12 +82,28 @@ PANTHER_VECTORISED void load_columns(const E* source, std::int64_t row_stride, s
   }
 }
 
+/// Where strips go.
+template <class T>
+struct Tiles {
+  T* tile;
+  std::int64_t step;
+  std::int64_t strips;
+  int lanes;
+};
+
 template <class T, class E>
-void load(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t count, int lanes, T* tile) {
+void load(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, const Tiles<T>& to) {
   const E* source = a.as<const E>() + row * a.strides[0] + column * a.strides[1];
-  if (count < lanes) std::fill(tile, tile + rows * lanes, T{0});
-  if (a.strides[1] == 1 && lanes > 1) return load_rows<T, E>(source, a.strides[0], rows, count, lanes, tile);
-  load_columns<T, E>(source, a.strides[0], a.strides[1], rows, count, lanes, tile);
+  const std::int64_t count = std::min(to.strips * to.lanes, a.shape[1] - column);
+  if (count < to.strips * to.lanes) {
+    T* last = to.tile + (to.strips - 1) * to.step;
+    std::fill(last, last + rows * to.lanes, T{0});
+  }
+  if (a.strides[1] == 1 && to.lanes > 1) return load_rows<T, E>(source, a.strides[0], rows, count, to.lanes, to.step, to.tile);
+  for (std::int64_t s = 0; s < to.strips; ++s) {
+    const std::int64_t own = std::min<std::int64_t>(to.lanes, count - s * to.lanes);
+    load_columns<T, E>(source + s * to.lanes * a.strides[1], a.strides[0], a.strides[1], rows, own, to.lanes, to.tile + s * to.step);
+  }
 }
 
 template <class T, class E>
@@ -138,16 +158,21 @@ void store(const T* tile, T alpha, T beta, const TensorView& out, std::int64_t r
 }  // namespace
 
 template <class T>
-void load_strip(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes, T* tile) {
-  const std::int64_t count = std::min<std::int64_t>(lanes, a.shape[1] - column);
+void load_strips(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes, std::int64_t strips, std::int64_t tile_step, T* tile) {
+  const Tiles<T> to{tile, tile_step, strips, lanes};
   switch (a.dtype) {
-    case DType::f64: return load<T, double>(a, row, rows, column, count, lanes, tile);
-    case DType::f32: return load<T, float>(a, row, rows, column, count, lanes, tile);
-    case DType::bf16: return load<T, Bf16>(a, row, rows, column, count, lanes, tile);
-    case DType::f16: return load<T, F16>(a, row, rows, column, count, lanes, tile);
+    case DType::f64: return load<T, double>(a, row, rows, column, to);
+    case DType::f32: return load<T, float>(a, row, rows, column, to);
+    case DType::bf16: return load<T, Bf16>(a, row, rows, column, to);
+    case DType::f16: return load<T, F16>(a, row, rows, column, to);
     case DType::i64: case DType::i32: case DType::u8: break;
   }
-  PANTHER_CHECK(false, "load_strip: the matrix is not floating");
+  PANTHER_CHECK(false, "load_strips: the matrix is not floating");
+}
+
+template <class T>
+void load_strip(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes, T* tile) {
+  load_strips(a, row, rows, column, lanes, 1, 0, tile);
 }
 
 template <class T>
@@ -170,6 +195,8 @@ void scale_matrix(double beta, const TensorView& out) {
   }
 }
 
+template void load_strips<float>(const TensorView&, std::int64_t, std::int64_t, std::int64_t, int, std::int64_t, std::int64_t, float*);
+template void load_strips<double>(const TensorView&, std::int64_t, std::int64_t, std::int64_t, int, std::int64_t, std::int64_t, double*);
 template void load_strip<float>(const TensorView&, std::int64_t, std::int64_t, std::int64_t, int, float*);
 template void load_strip<double>(const TensorView&, std::int64_t, std::int64_t, std::int64_t, int, double*);
 template void store_strip<float>(const float*, float, float, const TensorView&, std::int64_t, std::int64_t, std::int64_t, int);

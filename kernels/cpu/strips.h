@@ -22,6 +22,10 @@ constexpr int strip_lanes(std::int64_t columns) {
 template <class T>
 void load_strip(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes, T* tile);
 
+/// Several neighbouring strips at once, the tile of strip s at tile + s * tile_step: the rows are read in longer pieces.
+template <class T>
+void load_strips(const TensorView& a, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes, std::int64_t strips, std::int64_t tile_step, T* tile);
+
 /// out[row .. , column ..] = alpha tile + beta out, rounded once; what lies beyond out's last column is dropped. beta == 0 reads nothing.
 template <class T>
 void store_strip(const T* tile, T alpha, T beta, const TensorView& out, std::int64_t row, std::int64_t rows, std::int64_t column, int lanes);
