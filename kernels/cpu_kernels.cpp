@@ -2,6 +2,7 @@
 #include "kernels/cpu/dense_sketch.h"
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/hadamard.h"
+#include "kernels/cpu/linear.h"
 #include "kernels/cpu/sparse_sketch.h"
 #include "kernels/kernel_set.h"
 
@@ -15,6 +16,7 @@ const KernelSet& cpu_kernels() {
     made.dense_sketch = &cpu::kDenseSketch;
     made.sparse_sketch = &cpu::kSparseSketch;
     made.hadamard = &cpu::kHadamard;
+    made.linear = &cpu::linear_kernels();
     return made;
   }();
   return set;
