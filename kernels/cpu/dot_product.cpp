@@ -30,18 +30,23 @@ constexpr std::int64_t kDirectRows = 12;
   folded = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
-/// sums[i][0 .. 3] += dot(a[i], b[j]) over `depth`, a multiple of the vector's width.
+/// sums[i][0 .. 3] += dot(a[i], b[j]) over `depth`, a multiple of the vector's width. Unrolled by order: left rolled, a loop over an array
+/// keeps it in memory.
 template <class T>
 [[gnu::always_inline]] inline void micro(const T* const* a, const T* const* b, std::int64_t depth, T* sums) {
   Simd<T> sum[kRows][kColumns] = {};
   for (std::int64_t k = 0; k < depth; k += kSimd<T>) {
     Simd<T> left[kRows], right;
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) load<T>(left[i], a[i] + k);
+#pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j) {
       load<T>(right, b[j] + k);
+#pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) sum[i][j] += left[i] * right;
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
     Simd<T> folded;
     fold(sum[i][0], sum[i][1], sum[i][2], sum[i][3], folded);

@@ -84,6 +84,7 @@ template <class T>
   constexpr int lanes = kSimd<T>;
   Simd<T> sum[kRows][2] = {};
   if (add) {
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
       load<T>(sum[i][0], tile + i * kTaskColumns);
       load<T>(sum[i][1], tile + i * kTaskColumns + lanes);
@@ -93,11 +94,13 @@ template <class T>
     Simd<T> low, high;
     load<T>(low, b + p * 2 * lanes);
     load<T>(high, b + p * 2 * lanes + lanes);
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
       sum[i][0] += a[p * kRows + i] * low;
       sum[i][1] += a[p * kRows + i] * high;
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
     store<T>(tile + i * kTaskColumns, sum[i][0]);
     store<T>(tile + i * kTaskColumns + lanes, sum[i][1]);
