@@ -28,6 +28,8 @@ void check(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
                   limits.other_tail);
   for (const GradientSlot& slot : slots) {
     PANTHER_REQUIRE(slot.numel >= 0, "gradient '", slot.name, "' has ", slot.numel, " elements");
+    PANTHER_REQUIRE(slot.rows == 0 || slot.rows * slot.columns == slot.numel, "gradient '", slot.name, "' has ", slot.numel, " elements, which are no ",
+                    slot.rows, " x ", slot.columns, " matrix");
     PANTHER_REQUIRE(is_floating(slot.dtype), "gradient '", slot.name, "' is ", dtype_name(slot.dtype),
                     "; only floating gradients can be summed");
   }
@@ -45,7 +47,7 @@ class Packer {
     if (filled + bytes > limit() && 2 * filled >= limit()) close(open);
     open.dtype = slot.dtype;
     open.tag = slot.tag;
-    open.members.push_back({index, open.numel, slot.numel});
+    open.members.push_back({index, open.numel, slot.numel, slot.name, slot.rows, slot.columns});
     open.numel = aligned(open.numel + slot.numel, slot.dtype);
     if (open.numel * element_bytes(slot.dtype) >= limit()) close(open);
   }
@@ -124,6 +126,8 @@ std::uint64_t plan_digest(const BucketPlan& plan) {
       mix(member.slot);
       mix(member.offset);
       mix(member.numel);
+      mix(member.rows);
+      digest = mix64(digest, hash_name(member.name.data(), member.name.size()));
     }
   }
   return digest;

@@ -15,6 +15,8 @@ struct GradientSlot {
   std::int64_t numel = 0;
   DType dtype = DType::f32;
   int tag = 0;                       ///< gradients of different tags never share a bucket
+  std::int64_t rows = 0;             ///< of the row-major matrix that the gradient is in memory, numel = rows x columns; 0: a vector
+  std::int64_t columns = 0;
 };
 
 struct BucketLimits {
@@ -33,6 +35,9 @@ struct BucketMember {
   std::int64_t slot = 0;             ///< index into the slots
   std::int64_t offset = 0;           ///< elements from the start of the bucket
   std::int64_t numel = 0;
+  std::string name;                  ///< of the slot, as the matrix shape is; codecs keep state by name
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
 };
 
 struct Bucket {
@@ -51,10 +56,11 @@ struct BucketPlan {
 /// Reverse order of the slots (backward order), closed at the byte limits, tags and dtypes kept apart. Until the first bucket
 /// is closed the limit is `first_bytes`. A slot that does not fit closes the bucket before it when that is at least half full,
 /// and else travels in it: a bucket is never larger than half a limit plus one slot, or the limit. Buckets stand in the order
-/// in which backward completes them. Throws InvalidArgument for negative sizes, limits below 1 and dtypes that are no gradients.
+/// in which backward completes them. Throws InvalidArgument for negative sizes, limits below 1, matrix
+/// shapes that do not fit and dtypes that are no gradients.
 PANTHER_COMM_API BucketPlan plan_buckets(const std::vector<GradientSlot>& slots, const BucketLimits& limits);
 
-/// 64-bit digest of what the ranks must agree on to exchange by this plan: members, offsets, dtypes, order.
+/// 64-bit digest of what the ranks must agree on to exchange by this plan: members with names and shapes, offsets, dtypes, order.
 PANTHER_COMM_API std::uint64_t plan_digest(const BucketPlan& plan);
 
 }  // namespace panther::comm

@@ -7,6 +7,8 @@ void register_codec_family(comm::CodecRegistry& registry);  // generated from fa
 namespace panther::comm {
 
 Codec::~Codec() = default;
+void Codec::save_state(const StateSink&) const {}
+void Codec::load_state(const StateSource&) {}
 
 const CodecRegistry& codec_registry() {
   static const CodecRegistry registry = [] {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -29,6 +30,8 @@ struct Exchange::Impl {
   void set_control(ControlWord control, double loss);
   void mark_ready(std::int64_t slot);
   ExchangeReport finish();
+  /// Calls `use` with the sender while no step is open; does nothing with one rank.
+  void between_steps(const char* what, const std::function<void(Sender&)>& use);
 
  private:
   void mark(std::int64_t slot);
@@ -107,7 +110,16 @@ void Exchange::Impl::begin(Stream compute) {
   busy_seconds_ = 0;
   complete_ = false;
   open_ = true;
-  if (sender_) sender_->lane().begin(compute);
+  if (!sender_) return;
+  sender_->settle(true);
+  sender_->lane().begin(compute);
+}
+
+void Exchange::Impl::between_steps(const char* what, const std::function<void(Sender&)>& use) {
+  const std::lock_guard lock(mutex_);
+  if (error_) std::rethrow_exception(error_);
+  PANTHER_REQUIRE(!open_, what, " belongs between finish() and the next begin()");
+  if (sender_) use(*sender_);
 }
 
 void Exchange::Impl::set_control(ControlWord control, double loss) {
@@ -212,7 +224,8 @@ void Exchange::Impl::fail_step(std::exception_ptr error, bool together) noexcept
 
 Exchange::Exchange(Collective& collective, const KernelSet& kernels, Allocator& allocator, BucketPlan plan, std::vector<TensorView> buckets,
                    const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs) {
-  codecs.at(config.codec);  // a wrong name is an error with one rank too
+  codecs.at(config.codec);  // what is wrong with many ranks is an error with one too
+  check_settings(config.settings);
   std::unique_ptr<Sender> sender;
   if (collective.size() > 1) sender = std::make_unique<Sender>(collective, kernels, allocator, plan, buckets, config, timeout, codecs);
   impl_ = std::make_unique<Impl>(trace, std::move(plan), std::move(sender));
@@ -225,5 +238,14 @@ void Exchange::begin(Stream compute_stream) { impl_->begin(compute_stream); }
 void Exchange::set_control(ControlWord control, double loss_sum) { impl_->set_control(control, loss_sum); }
 void Exchange::mark_ready(std::int64_t slot) { impl_->mark_ready(slot); }
 ExchangeReport Exchange::finish() { return impl_->finish(); }
+void Exchange::reject_step() {
+  impl_->between_steps("reject_step()", [](Sender& sender) { sender.settle(false); });
+}
+void Exchange::save_state(const StateSink& put) const {
+  impl_->between_steps("save_state()", [&](Sender& sender) { sender.save_state(put); });
+}
+void Exchange::load_state(const StateSource& get) {
+  impl_->between_steps("load_state()", [&](Sender& sender) { sender.load_state(get); });
+}
 
 }  // namespace panther::comm

@@ -18,10 +18,11 @@
 namespace panther::comm {
 
 struct PANTHER_COMM_API ExchangeConfig {
-  std::string codec = "none";              ///< wire format: none (as computed) | half (bf16 wire, f32 sums)
+  std::string codec = "none";              ///< wire format, a name of codec_registry(); docs/codecs.md
   std::int64_t bucket_bytes = 4 << 20;
   std::int64_t first_bucket_bytes = 256 << 10;
   bool checked = false;                    ///< CRC-32C and contribution count per message (comm/exchange/integrity.h says what they see)
+  CodecSettings settings = {};
 };
 
 /// Elements that the control word takes behind the gradients of the first bucket; comm/exchange/control_tail.h is the format. It is
@@ -62,7 +63,7 @@ class PANTHER_COMM_API Exchange {
  public:
   /// `buckets[i]` is the flat gradient memory of plan bucket i, plan.buckets[i].numel long, tail included. `timeout` bounds every
   /// collective. Collective, kernels, allocator and memory must outlive this. Throws InvalidArgument for memory that does not fit the
-  /// plan and unknown codecs.
+  /// plan, unknown codecs and settings that do not fit; Unsupported for codecs without kernels on the buckets' device.
   Exchange(Collective& collective, const KernelSet& kernels, Allocator& allocator, BucketPlan plan, std::vector<TensorView> buckets,
            const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs = codec_registry());
   ~Exchange();
@@ -78,7 +79,18 @@ class PANTHER_COMM_API Exchange {
   void mark_ready(std::int64_t slot);
   /// Marks what was not marked (parameters without gradient count as zeros), waits for all buckets. Throws what the collective
   /// threw; Corrupt when a rank's contribution is missing or, in checked mode, a message was damaged.
+  ///
+  /// When a rank's gradient held nan or inf that a codec saw, or a rank said so with set_control(), the report's control says
+  /// `nonfinite` and codecs have forgotten the step: residuals and warm starts are those of the step before, on every rank.
   ExchangeReport finish();
+  /// After finish(): the caller does not apply the step (its norm is not finite, say), so codecs forget it too. All ranks alike.
+  /// A step that is neither rejected nor non-finite is committed by the next begin(), save_state() or load_state().
+  void reject_step();
+
+  /// State of the codecs, by parameter names; between steps. Every rank has its own (residuals); with one rank there is none. A codec
+  /// goes on from loaded state with the same bits, whatever the buckets are now; parameters without saved state start fresh.
+  void save_state(const StateSink& put) const;
+  void load_state(const StateSource& get);
 
   /// Called around each collective for timelines: (name, bucket, begin?), on the communication thread; set it between steps.
   std::function<void(const char*, std::int64_t, bool)> trace;

@@ -22,6 +22,26 @@ void check_memory(const BucketPlan& plan, const std::vector<TensorView>& buckets
   }
 }
 
+CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, const Collective& collective) {
+  CodecLayout layout{.bucket = memory, .members = {}, .tail = bucket.tail, .rank = collective.rank(), .ranks = collective.size()};
+  for (const BucketMember& member : bucket.members) {
+    layout.members.push_back({member.name, member.offset, member.numel, member.rows, member.columns, bucket.tag});
+  }
+  return layout;
+}
+
+void check_codec(const CodecFactory& factory, const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config,
+                 const Collective& collective) {
+  check_settings(config.settings);
+  if (factory.check == nullptr) return;
+  std::vector<CodecMember> members;
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    const CodecLayout layout = layout_of(plan.buckets[i], buckets[i], collective);
+    members.insert(members.end(), layout.members.begin(), layout.members.end());
+  }
+  factory.check(members, config.settings);
+}
+
 }  // namespace
 
 BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
@@ -36,6 +56,7 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
   check_memory(plan, buckets);
   lane_ = make_lane(device_of(buckets, collective), buckets.size() + 1);
   add_buckets(plan, buckets, config, codecs);
+  ledger_ = fixed_;
   if (!config.checked) return;
   std::vector<std::int64_t> checks;
   for (Message& message : messages_) {
@@ -43,8 +64,9 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
     checks.insert(checks.end(), message.stages.size(), message.bucket);
   }
   integrity_ = std::make_unique<Integrity>(collective_, *lane_, std::move(checks));
-  ledger_.bytes_sent += integrity_->bytes_sent();
-  ++ledger_.collectives;
+  fixed_.bytes_sent += integrity_->bytes_sent();
+  ++fixed_.collectives;
+  ledger_ = fixed_;
 }
 
 Sender::~Sender() {
@@ -54,12 +76,14 @@ Sender::~Sender() {
 void Sender::add_buckets(const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config,
                          const CodecRegistry& codecs) {
   const int ranks = collective_.size();
+  const CodecFactory& factory = codecs.at(config.codec);
+  check_codec(factory, plan, buckets, config, collective_);
   bool control_rides = false;
   for (std::size_t i = 0; i < buckets.size(); ++i) {
     Message message;
     message.bucket = static_cast<std::int64_t>(i);
     message.memory = buckets[i];
-    message.codec = codecs.at(config.codec).make(buckets[i], allocator_);
+    message.codec = factory.make(layout_of(plan.buckets[i], buckets[i], collective_), config.settings, allocator_);
     PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", config.codec, "' made no codec");
     const std::int64_t tail = plan.buckets[i].tail;
     if (i == 0 && tail >= control_elements(ranks) && message.codec->keeps_bytes()) {
@@ -72,7 +96,7 @@ void Sender::add_buckets(const BucketPlan& plan, const std::vector<TensorView>& 
     }
     std::int64_t gradients = 0;
     for (const BucketMember& member : plan.buckets[i].members) gradients += member.numel;
-    ledger_.bytes_dense_f32 += collective_.all_reduce_bytes_sent(4 * gradients);
+    fixed_.bytes_dense_f32 += collective_.all_reduce_bytes_sent(4 * gradients);
     add_message(std::move(message), tail);
   }
   if (control_rides) return;
@@ -81,14 +105,15 @@ void Sender::add_buckets(const BucketPlan& plan, const std::vector<TensorView>& 
   const Device device = device_of(buckets, collective_);
   control_memory_ = std::make_unique<Workspace>(allocator_, static_cast<std::size_t>(elements) * sizeof(float), device, Stream{});
   alone.memory = TensorView(control_memory_->data(), DType::f32, {elements}, device);
-  alone.codec = codec_registry().at("none").make(alone.memory, allocator_);
+  alone.codec = codec_registry().at("none").make({.bucket = alone.memory, .members = {}, .tail = elements, .rank = collective_.rank(), .ranks = ranks},
+                                                 config.settings, allocator_);
   alone.tail_kind = Tail::control;
   control_message_ = messages_.size();
   add_message(std::move(alone), elements);
 }
 
 void Sender::add_message(Message message, std::int64_t tail) {
-  message.stages = message.codec->plan(message.memory);
+  message.stages = message.codec->plan(step_);
   for (const Stage& stage : message.stages) {
     const bool gather = stage.kind == Stage::Kind::all_gather;
     const std::size_t bytes = static_cast<std::size_t>(stage.count * collective_.size()) * size_of(stage.dtype);
@@ -97,17 +122,13 @@ void Sender::add_message(Message message, std::int64_t tail) {
   const std::int64_t start = message.memory.numel() - tail;
   message.tail = message.memory.slice(start, tail);
   if (message.tail_kind != Tail::none) message.host_tail = lane_->allocate_host(static_cast<std::size_t>(message.tail.bytes()));
-  count_bytes(message);
   messages_.push_back(std::move(message));
 }
 
-void Sender::count_bytes(const Message& message) {
-  for (const Stage& stage : message.stages) {
-    const std::int64_t bytes = stage.count * static_cast<std::int64_t>(size_of(stage.dtype));
-    const bool gather = stage.kind == Stage::Kind::all_gather;
-    ledger_.bytes_sent += gather ? bytes * (collective_.size() - 1) : collective_.all_reduce_bytes_sent(bytes);
-    ++ledger_.collectives;
-  }
+void Sender::count_bytes(const Stage& stage, const TensorView& sent) {
+  const bool gather = stage.kind == Stage::Kind::all_gather;
+  ledger_.bytes_sent += gather ? sent.bytes() * (collective_.size() - 1) : collective_.all_reduce_bytes_sent(sent.bytes());
+  ++ledger_.collectives;
 }
 
 TensorView Sender::host_view(const Message& message) {
@@ -130,7 +151,9 @@ void Sender::write_tail(const Message& message, const ControlWord& control, doub
 void Sender::run_stage(const Message& message, std::size_t stage, const Trace& trace) {
   const Stage& what = message.stages[stage];
   const Deadline deadline = Deadline::after(timeout_);
-  const TensorView sent = message.codec->encode(stage, message.memory, kernels_, lane_->stream());
+  const CodecCall call{kernels_, lane_->stream(), step_};
+  const TensorView sent = message.codec->encode(stage, call);
+  count_bytes(what, sent);
   const bool gather = what.kind == Stage::Kind::all_gather;
   const bool with_tail = !gather && message.tail_kind != Tail::none && sent.numel() == message.memory.numel();
   const std::int64_t not_gradient = with_tail ? message.tail.numel() : 0;
@@ -151,12 +174,13 @@ void Sender::run_stage(const Message& message, std::size_t stage, const Trace& t
     work.wait(deadline);
     integrity_->received(message.first_check + stage, received, not_gradient);
   }
-  message.codec->decode(stage, received, message.memory, kernels_, lane_->stream());
+  message.codec->decode(stage, received, call);
 }
 
 void Sender::send(std::size_t index, const ControlWord& control, double loss, const Trace& trace) {
-  const Message& message = messages_[index];
+  Message& message = messages_[index];
   lane_->wait_ready(index);
+  message.stages = message.codec->plan(step_);
   write_tail(message, control, loss);
   for (std::size_t stage = 0; stage < message.stages.size(); ++stage) run_stage(message, stage, trace);
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
@@ -187,11 +211,42 @@ ExchangeReport Sender::complete() {
     fail(ErrorCode::Corrupt, "the step's first message does not hold the contribution of rank ", control.first_wrong, " exactly once (",
          control.contributions, " of ", collective_.size(), " ranks counted). Run with comm.checked = true to see which message is damaged");
   }
+  pending_ = true;
+  const bool finite = codecs_finite() && !control.any.nonfinite;
+  if (!finite) settle(false);
   ExchangeReport report = ledger_;
+  ledger_ = fixed_;
   report.control = control.any;
+  report.control.nonfinite = !finite;
   report.loss_sum = control.loss_sum;
   report.contributions = control.contributions;
   return report;
+}
+
+bool Sender::codecs_finite() const {
+  for (const Message& message : messages_) {
+    if (!message.codec->finite()) return false;
+  }
+  return true;
+}
+
+void Sender::settle(bool keep) {
+  if (!pending_) return;
+  pending_ = false;
+  if (keep) ++step_;
+  for (const Message& message : messages_) keep ? message.codec->commit() : message.codec->rollback();
+}
+
+void Sender::save_state(const StateSink& put) {
+  settle(true);
+  put("exchange/step", TensorView(&step_, DType::i64, {1}));
+  for (const Message& message : messages_) message.codec->save_state(put);
+}
+
+void Sender::load_state(const StateSource& get) {
+  settle(true);
+  get("exchange/step", TensorView(&step_, DType::i64, {1}));
+  for (const Message& message : messages_) message.codec->load_state(get);
 }
 
 }  // namespace panther::comm

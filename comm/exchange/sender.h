@@ -26,6 +26,11 @@ class Sender {
   void send(std::size_t index, const ControlWord& control, double loss, const Trace& trace);
   /// After the last message: waits for the control word, judges, reports (not the seconds).
   ExchangeReport complete();
+  /// The caller's verdict on the step that complete() reported: codecs keep or forget what they computed in it. Idempotent; complete()
+  /// has rolled a non-finite step back already.
+  void settle(bool keep);
+  void save_state(const StateSink& put);
+  void load_state(const StateSource& get);
   /// True when what complete() threw is thrown by all ranks.
   bool failed_together() const noexcept { return failed_together_; }
 
@@ -45,7 +50,8 @@ class Sender {
 
   void add_buckets(const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config, const CodecRegistry& codecs);
   void add_message(Message message, std::int64_t tail);
-  void count_bytes(const Message& message);
+  void count_bytes(const Stage& stage, const TensorView& sent);
+  bool codecs_finite() const;
   void write_tail(const Message& message, const ControlWord& control, double loss);
   void run_stage(const Message& message, std::size_t stage, const Trace& trace);
   static TensorView host_view(const Message& message);
@@ -60,7 +66,10 @@ class Sender {
   std::unique_ptr<Integrity> integrity_;
   std::size_t control_message_ = 0;
   Work control_work_;
-  ExchangeReport ledger_;                            ///< the part that is the same at every step
+  ExchangeReport fixed_;                             ///< the part of the ledger that is the same at every step
+  ExchangeReport ledger_;                            ///< of the running step
+  std::int64_t step_ = 0;                            ///< committed steps
+  bool pending_ = false;                             ///< complete() found the step finite; settle() has not come yet
   bool failed_together_ = false;
 };
 

@@ -1,13 +1,19 @@
 # Sources of the gradient exchange; comm/CMakeLists.txt includes this before it makes the target.
 set(panther_exchange_sources
+  exchange/block_quantizer.cpp
   exchange/bucket_plan.cpp
+  exchange/bucket_parts.cpp
   exchange/codec.cpp
+  exchange/codec_settings.cpp
   exchange/control_tail.cpp
   exchange/digests.cpp
+  exchange/error_feedback.cpp
   exchange/exchange.cpp
   exchange/gather_integers.cpp
+  exchange/gather_wire.cpp
   exchange/integrity.cpp
   exchange/lane.cpp
+  exchange/low_rank_factors.cpp
   exchange/sender.cpp)
 # The family adds itself to the target, which exists by the end of the folder.
 cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)

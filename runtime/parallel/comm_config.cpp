@@ -8,7 +8,7 @@ void CommConfig::fields(FieldVisitor& v) {
           {.help = "who carries messages; auto: self for one rank, nccl on CUDA, mpi under mpirun, else gloo",
            .choices = {"auto", "self", "threads", "mpi", "gloo", "nccl"}});
   v.field("exchange", exchange,
-          {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums", .choices = comm::codec_registry().names()});
+          {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums, others are lossy (docs/codecs.md)", .choices = comm::codec_registry().names()});
   v.field("bucket_bytes", bucket_bytes, {.help = "gradients are sent together up to about this size; 0: an eighth of them all", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("first_bucket_bytes", first_bucket_bytes,
           {.help = "the same for the first message, small so that sending starts early in backward; 0: half a bucket", .unit = "bytes", .min = 0, .max = 1LL << 40});
@@ -17,6 +17,7 @@ void CommConfig::fields(FieldVisitor& v) {
           {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});
   v.field("interface_address", interface_address,
           {.help = "gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
+  v.section("codec", codec, "settings of lossy exchanges");
 }
 
 }  // namespace panther::runtime

@@ -26,13 +26,17 @@ std::chrono::nanoseconds timeout_of(const CommConfig& config) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config.timeout_seconds));
 }
 
-/// Both wires treat all gradients alike: one tag, so that sketched and dense gradients share messages.
+/// The codecs tell gradients apart by shape alone: one tag, so that sketched and dense gradients share messages.
 constexpr int kOneTag = 0;
 
 std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& parameters) {
   std::vector<comm::GradientSlot> slots;
   for (const ParameterInfo& parameter : parameters) {
-    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag});
+    // A matrix to a codec is what is row-major in memory; gradients are strided as their parameters.
+    const bool matrix = parameter.tensor.dim() >= 2 && parameter.tensor.numel() > 0 && parameter.tensor.is_contiguous();
+    const std::int64_t rows = matrix ? parameter.tensor.size(0) : 0;
+    const std::int64_t columns = matrix ? parameter.tensor.numel() / rows : 0;
+    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag, rows, columns});
   }
   return slots;
 }
@@ -101,7 +105,8 @@ class Accumulated final : public GradientOwner {
 
 GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config)
     : parameters(trained(std::move(all))), passes_left(parameters.size(), 0), filled(parameters.size(), Filled::yes) {
-  const comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
+  comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
+  exchange_settings.settings = config.codec;
   plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},
@@ -205,6 +210,7 @@ GradientSync::~GradientSync() = default;
 void GradientSync::begin_step(int backward_passes) { impl_->begin_step(backward_passes); }
 void GradientSync::set_control(comm::ControlWord control, double loss_sum) { impl_->exchange->set_control(control, loss_sum); }
 comm::ExchangeReport GradientSync::finish() { return impl_->finish(); }
+void GradientSync::reject_step() { impl_->exchange->reject_step(); }
 const comm::BucketPlan& GradientSync::plan() const { return impl_->plan; }
 void GradientSync::set_trace(std::function<void(const char*, std::int64_t, bool)> trace) { impl_->exchange->trace = std::move(trace); }
 

@@ -14,12 +14,13 @@ namespace panther::runtime {
 /// `[comm]` of the configuration.
 struct PANTHER_RUNTIME_API CommConfig {
   std::string backend = "auto";
-  std::string exchange = "none";           ///< none | half
+  std::string exchange = "none";           ///< docs/codecs.md
   std::int64_t bucket_bytes = 0;           ///< 0 = from the gradients' size (comm/exchange/bucket_plan.h)
   std::int64_t first_bucket_bytes = 0;
   bool checked = false;
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind
+  comm::CodecSettings codec;
   void fields(FieldVisitor& v);
 };
 
@@ -46,6 +47,8 @@ class PANTHER_RUNTIME_API GradientSync {
   /// Waits until every gradient is the sum over ranks. Throws what the exchange throws (comm/exchange/exchange.h), and
   /// InvalidArgument when a gradient is no longer in its bucket.
   comm::ExchangeReport finish();
+  /// The step is not applied, on any rank: codecs forget it.
+  void reject_step();
 
   const comm::BucketPlan& plan() const;
   /// Called around each collective on the communication thread: (name, bucket or -1, begin?). Between steps only.

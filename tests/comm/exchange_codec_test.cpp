@@ -22,10 +22,10 @@ TEST(ExchangeCodec, TheRegistryKnowsTheWires) {
   std::vector<float> memory(32);
   const TensorView bucket(memory.data(), DType::f32, {32});
   for (const std::string& name : codec_registry().names()) {
-    const auto codec = codec_registry().at(name).make(bucket, plain_allocator());
-    const std::vector<Stage> stages = codec->plan(bucket);
+    const auto codec = codec_registry().at(name).make({.bucket = bucket, .members = {{.name = "a", .numel = 32}}, .ranks = 2}, {}, plain_allocator());
+    const std::vector<Stage> stages = codec->plan(0);
     ASSERT_FALSE(stages.empty()) << name;
-    const TensorView wire = codec->encode(0, bucket, cpu_kernels(), {});
+    const TensorView wire = codec->encode(0, {.kernels = cpu_kernels(), .stream = {}});
     EXPECT_EQ(wire.dtype, stages[0].dtype) << name;
     EXPECT_EQ(wire.numel(), stages[0].count) << name;
   }
@@ -96,10 +96,11 @@ TEST(ExchangeCodec, NoneAndF64KeepFullPrecision) {
 /// Two stages: the largest magnitude (max), then every rank's signs by all_gather. Keeps no integers.
 class SignOfLargest final : public Codec {
  public:
-  std::vector<Stage> plan(const TensorView& bucket) const override {
+  explicit SignOfLargest(const TensorView& memory) : bucket(memory) {}
+  std::vector<Stage> plan(std::int64_t) const override {
     return {{Stage::Kind::all_reduce, DType::f32, 1, ReduceOp::max}, {Stage::Kind::all_gather, DType::u8, bucket.numel(), ReduceOp::sum}};
   }
-  TensorView encode(std::size_t index, const TensorView& bucket, const KernelSet&, Stream) override {
+  TensorView encode(std::size_t index, const CodecCall&) override {
     const auto* values = bucket.as<float>();
     if (index == 0) {
       largest_ = 0;
@@ -110,7 +111,7 @@ class SignOfLargest final : public Codec {
     for (std::size_t i = 0; i < signs_.size(); ++i) signs_[i] = values[i] >= 0;
     return TensorView(signs_.data(), DType::u8, {bucket.numel()});
   }
-  void decode(std::size_t index, const TensorView& wire, const TensorView& bucket, const KernelSet&, Stream) override {
+  void decode(std::size_t index, const TensorView& wire, const CodecCall&) override {
     if (index == 0) return;
     const std::int64_t ranks = wire.numel() / bucket.numel();
     for (std::int64_t i = 0; i < bucket.numel(); ++i) {
@@ -123,13 +124,16 @@ class SignOfLargest final : public Codec {
   bool keeps_bytes() const override { return false; }
 
  private:
+  TensorView bucket;
   float largest_ = 0;
   std::vector<std::uint8_t> signs_;
 };
 
 TEST(ExchangeCodec, StagesOfAnyKindRunInOrderAndTheControlWordTravelsApart) {
   CodecRegistry codecs("exchange");
-  codecs.add("sign_of_largest", {[](const TensorView&, Allocator&) -> std::unique_ptr<Codec> { return std::make_unique<SignOfLargest>(); }});
+  codecs.add("sign_of_largest", {[](const CodecLayout& layout, const CodecSettings&, Allocator&) -> std::unique_ptr<Codec> {
+                                return std::make_unique<SignOfLargest>(layout.bucket);
+                              }});
   for (const bool checked : {false, true}) {
     run_ranks_as_threads(3, [&](Collective& collective) {
       const int rank = collective.rank();

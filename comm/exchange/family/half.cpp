@@ -9,37 +9,35 @@ namespace {
 class Half final : public comm::Codec {
  public:
   Half(const TensorView& bucket, Allocator& allocator)
-      : memory_(allocator, size_of(bucket.dtype) == 2 ? 0 : static_cast<std::size_t>(bucket.numel()) * 2, bucket.device, {}) {}
+      : bucket_(bucket),
+        memory_(allocator, size_of(bucket.dtype) == 2 ? 0 : static_cast<std::size_t>(bucket.numel()) * 2, bucket.device, {}),
+        wire_(size_of(bucket.dtype) == 2 ? bucket : TensorView(memory_.data(), DType::bf16, {bucket.numel()}, bucket.device)) {}
 
-  std::vector<comm::Stage> plan(const TensorView& bucket) const override {
-    return {{comm::Stage::Kind::all_reduce, wire_of(bucket).dtype, bucket.numel(), comm::ReduceOp::sum}};
+  std::vector<comm::Stage> plan(std::int64_t) const override {
+    return {{comm::Stage::Kind::all_reduce, wire_.dtype, bucket_.numel(), comm::ReduceOp::sum}};
   }
-  TensorView encode(std::size_t, const TensorView& bucket, const KernelSet& kernels, Stream stream) override {
-    const TensorView wire = wire_of(bucket);
-    if (wire.data != bucket.data) kernels.cast(bucket, wire, stream);
-    return wire;
+  TensorView encode(std::size_t, const comm::CodecCall& call) override {
+    if (wire_.data != bucket_.data) call.kernels.cast(bucket_, wire_, call.stream);
+    return wire_;
   }
-  void decode(std::size_t, const TensorView& wire, const TensorView& bucket, const KernelSet& kernels, Stream stream) override {
-    if (wire.data != bucket.data) kernels.cast(wire, bucket, stream);
+  void decode(std::size_t, const TensorView& wire, const comm::CodecCall& call) override {
+    if (wire.data != bucket_.data) call.kernels.cast(wire, bucket_, call.stream);
   }
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }  // bf16 has eight significant bits
 
  private:
-  TensorView wire_of(const TensorView& bucket) const {
-    if (size_of(bucket.dtype) == 2) return bucket;
-    return TensorView(memory_.data(), DType::bf16, {bucket.numel()}, bucket.device);
-  }
-
+  TensorView bucket_;
   Workspace memory_;
+  TensorView wire_;
 };
 
 }  // namespace
 
 void register_half(comm::CodecRegistry& registry);
 void register_half(comm::CodecRegistry& registry) {
-  registry.add("half", {[](const TensorView& bucket, Allocator& allocator) -> std::unique_ptr<comm::Codec> {
-    return std::make_unique<Half>(bucket, allocator);
+  registry.add("half", {[](const comm::CodecLayout& layout, const comm::CodecSettings&, Allocator& allocator) -> std::unique_ptr<comm::Codec> {
+    return std::make_unique<Half>(layout.bucket, allocator);
   }});
 }
 

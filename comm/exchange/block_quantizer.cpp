@@ -1,0 +1,91 @@
+#include "comm/exchange/block_quantizer.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "comm/exchange/error_feedback.h"
+#include "comm/exchange/gather_wire.h"
+
+namespace panther::comm {
+namespace {
+
+std::vector<std::int64_t> sizes_of(const BucketParts& parts, const QuantizeFormat& format) {
+  std::vector<std::int64_t> sizes;
+  for (const CompressedPart& part : parts.compressed()) sizes.push_back(quantized_bytes(format, part.member.numel));
+  return sizes;
+}
+
+class BlockQuantizer final : public Codec {
+ public:
+  BlockQuantizer(const char* name, const QuantizeFormat& format, bool stochastic, double contraction, const CodecLayout& layout,
+                 const CodecSettings& settings, Allocator& allocator)
+      : format_(format), stochastic_(stochastic), settings_(settings), rank_(layout.rank), parts_(name, layout, settings, allocator),
+        feedback_(parts_, settings, contraction, allocator), wire_(parts_, sizes_of(parts_, format), layout, allocator),
+        kernels_(pack_kernels(layout.bucket.device.kind)) {}
+
+  std::vector<Stage> plan(std::int64_t) const override { return wire_.plan(); }
+
+  TensorView encode(std::size_t, const CodecCall& call) override {
+    parts_.load(call);
+    feedback_.before(call);
+    wire_.pack_exact(call);
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      // Ranks round independently, so that their errors average out.
+      const std::uint64_t key = mix64(member_key(part.member, settings_), static_cast<std::uint64_t>(rank_));
+      kernels_.quantize({.format = format_, .gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = feedback_.next(part),
+                         .count = part.member.numel, .packed = wire_.own_part(i), .stochastic = stochastic_, .key = key,
+                         .step = static_cast<std::uint64_t>(call.step)});
+    }
+    feedback_.after(call);
+    return wire_.own();
+  }
+
+  void decode(std::size_t, const TensorView& wire, const CodecCall& call) override {
+    finite_ = wire_.unpack_exact(wire, call);
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      const std::vector<const std::byte*> sources = wire_.sources(wire, i);
+      kernels_.dequantize_sum(format_, sources, part.member.numel, part.values.as<float>());
+      for (const std::byte* source : sources) finite_ = finite_ && scales_finite(source, quantize_blocks(format_, part.member.numel));
+    }
+    parts_.store(call);
+  }
+
+  bool linear() const override { return parts_.compressed().empty(); }
+  bool keeps_bytes() const override { return true; }
+  bool finite() const override { return finite_; }
+  void commit() override { feedback_.commit(); }
+  void save_state(const StateSink& put) const override { feedback_.save(put); }
+  void load_state(const StateSource& get) override { feedback_.load(get); }
+
+ private:
+  static bool scales_finite(const std::byte* source, std::int64_t blocks) {
+    bool finite = true;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      float scale;
+      std::memcpy(&scale, source + b * static_cast<std::int64_t>(sizeof(float)), sizeof(float));
+      finite = finite && std::isfinite(scale);
+    }
+    return finite;
+  }
+
+  QuantizeFormat format_;
+  bool stochastic_;
+  CodecSettings settings_;
+  int rank_;
+  BucketParts parts_;
+  ErrorFeedback feedback_;
+  GatherWire wire_;
+  const PackKernels& kernels_;
+  bool finite_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Codec> make_block_quantizer(const char* name, const QuantizeFormat& format, bool stochastic, double contraction,
+                                            const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
+  return std::make_unique<BlockQuantizer>(name, format, stochastic, contraction, layout, settings, allocator);
+}
+
+}  // namespace panther::comm

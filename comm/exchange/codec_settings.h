@@ -1,0 +1,27 @@
+#pragma once
+// What the user may set about codecs: `[comm.codec]` of the configuration. Every codec reads what concerns it.
+#include <cstdint>
+
+#include "comm/export.h"
+#include "core/fields.h"
+
+namespace panther::comm {
+
+struct PANTHER_COMM_API CodecSettings {
+  std::int64_t rank = 4;             ///< powersgd: columns of the factors
+  bool alternating = false;          ///< powersgd: one factor per step (half the messages and bytes) instead of both
+  std::int64_t bits = 4;             ///< quantize: bits per element on the wire
+  std::int64_t block = 512;          ///< quantize: elements that share a scale
+  bool stochastic = false;           ///< quantize: unbiased rounding instead of the nearest level
+  double density = 0.01;             ///< top_k, random_k: share of the elements that is sent
+  bool error_feedback = true;        ///< add what was lost to the next step's gradient
+  double residual_limit = 10;        ///< residuals are scaled down to this times |gradient| / contraction; 0: never
+  std::int64_t min_numel = 1024;     ///< smaller matrices travel exactly, as all vectors do
+  std::int64_t seed = 0;             ///< of random choices
+  void fields(FieldVisitor& v);
+};
+
+/// Throws InvalidArgument for values outside the ranges that fields() names: for settings that no configuration file was read for.
+PANTHER_COMM_API void check_settings(const CodecSettings& settings);
+
+}  // namespace panther::comm

@@ -1,0 +1,23 @@
+#include "kernels/pack/pack_kernels.h"
+
+#include "core/error.h"
+
+namespace panther {
+
+const PackKernels& pack_kernels(DeviceKind device) {
+  static constexpr PackKernels set{cpu::quantize, cpu::dequantize_sum, cpu::project, cpu::project_transposed, cpu::low_rank_update,
+                                   cpu::orthonormalize, cpu::top_k, cpu::sample, cpu::place,
+                                   cpu::touched_rows, cpu::gather_rows, cpu::scatter_rows};
+  if (device != DeviceKind::cpu) fail(ErrorCode::Unsupported, "kernels of gradient compression run on the CPU alone");
+  return set;
+}
+
+std::int64_t quantize_blocks(const QuantizeFormat& format, std::int64_t count) { return (count + format.block - 1) / format.block; }
+
+std::int64_t quantized_bytes(const QuantizeFormat& format, std::int64_t count) {
+  const std::int64_t codes = (count + 7) / 8 * format.bits;
+  const std::int64_t bytes = quantize_blocks(format, count) * static_cast<std::int64_t>(sizeof(float)) + codes;
+  return (bytes + 63) / 64 * 64;
+}
+
+}  // namespace panther

@@ -1,0 +1,130 @@
+#pragma once
+// Kernels of gradient compression: packed low-bit elements, low-rank factors, selections; with error feedback fused in.
+//
+// All memory is contiguous f32 unless said otherwise, and 4-byte aligned. `residual` is what earlier steps left (null: none);
+// v = gradient + residual. Results do not depend on the number of threads; nothing is allocated.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/export.h"
+#include "kernels/philox.h"
+#include "kernels/view.h"
+
+namespace panther {
+
+struct QuantizeFormat {
+  int bits = 4;                  ///< 1 to 8
+  std::int64_t block = 512;      ///< elements per scale; a multiple of 8
+};
+
+/// Bytes of `count` quantised elements: the f32 scales, then the codes, 8 codes in `bits` bytes, lowest first; padded to 64.
+PANTHER_KERNELS_API std::int64_t quantized_bytes(const QuantizeFormat& format, std::int64_t count);
+PANTHER_KERNELS_API std::int64_t quantize_blocks(const QuantizeFormat& format, std::int64_t count);
+
+struct QuantizeArguments {
+  QuantizeFormat format;
+  const float* gradient = nullptr;
+  const float* residual = nullptr;   ///< may be null
+  float* next = nullptr;             ///< v - decoded; null: not wanted, and then residual is null too
+  std::int64_t count = 0;
+  std::byte* packed = nullptr;       ///< quantized_bytes() long; its padding is written too
+  bool stochastic = false;
+  std::uint64_t key = 0;             ///< of stochastic rounding; counter = (element, step)
+  std::uint64_t step = 0;
+};
+
+/// Low-rank kernels hold factors by columns: factor[r * length + i].
+struct ProjectArguments {
+  const float* gradient = nullptr;   ///< M x N
+  const float* residual = nullptr;   ///< M x N or null
+  float* sum = nullptr;              ///< v, M x N; may be null when residual is
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t rank = 0;
+  const float* factor_RN = nullptr;
+  float* projected_RM = nullptr;     ///< v factor^T
+};
+
+struct TopKArguments {
+  const float* gradient = nullptr;
+  const float* residual = nullptr;   ///< may be null
+  float* next = nullptr;             ///< v with zeros where it was selected
+  std::int64_t count = 0;            ///< below 2^32
+  std::int64_t k = 0;                ///< 1 to count
+  std::uint32_t* indices = nullptr;  ///< k, ascending
+  float* values = nullptr;           ///< v at them
+  std::span<std::uint32_t> scratch;  ///< kTopKScratch long
+};
+inline constexpr std::int64_t kTopKSegments = 16;
+inline constexpr std::int64_t kTopKScratch = kTopKSegments * 2048;
+
+/// One element of every `stride` consecutive ones (kernels/element/sample.h).
+struct SampleArguments {
+  const float* gradient = nullptr;
+  const float* residual = nullptr;   ///< may be null
+  float* next = nullptr;             ///< v with zeros where it was chosen; null: not wanted, and then residual is null too
+  std::int64_t count = 0;
+  std::int64_t stride = 0;           ///< below 2^31
+  std::uint64_t key = 0;
+  std::uint64_t step = 0;
+  bool unbiased = false;             ///< multiply by the group's size, the inverse of the probability
+  float* values = nullptr;           ///< ceil(count / stride)
+};
+
+struct PackKernels {
+  /// Deterministic: level = nearest of v / step with a step between the one that clips nothing (max |v| / L) and the best for a
+  /// normal distribution, whichever leaves less; then scale = <v, level> / <level, level>, so that the error is
+  /// ||v||^2 (1 - cos^2(v, level)): contractive for every input. One bit: scale = ||v||_1 / count (signSGD with error feedback,
+  /// arXiv 1901.09847). Stochastic: scale = max |v| / L and unbiased rounding (QSGD with the maximum norm, arXiv 1610.02132;
+  /// TernGrad for two bits). A block with nan or inf gets a nan scale.
+  void (*quantize)(const QuantizeArguments& arguments) = nullptr;
+  /// out[i] = sum over sources, in their order, of the decoded element.
+  void (*dequantize_sum)(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) = nullptr;
+
+  void (*project)(const ProjectArguments& arguments) = nullptr;
+  /// projected_RN = factor_RM v_MN.
+  void (*project_transposed)(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM,
+                             float* projected_RN) = nullptr;
+  /// product = left^T right, M x N. destination = product (may be null); next -= share * product (may be null).
+  void (*low_rank_update)(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank,
+                          float* destination, float share, float* next) = nullptr;
+  /// Columns made orthonormal in place: Cholesky QR twice with the Gram matrix in f64 (CholeskyQR2, Fukaya et
+  /// al., ScalA 2014). A column that depends on those before it (relative distance below 1e-5) becomes zero. The same bits on every
+  /// processor. `scratch_RR` is rank^2 long. Returns the number of zero columns.
+  std::int64_t (*orthonormalize)(float* factor_RM, std::int64_t rows, std::int64_t rank, double* scratch_RR) = nullptr;
+
+  /// The k elements of largest magnitude (nan above inf), ties to the lower index.
+  void (*top_k)(const TopKArguments& arguments) = nullptr;
+  /// Returns false when v holds nan or inf anywhere.
+  bool (*sample)(const SampleArguments& arguments) = nullptr;
+  /// out = values at the chosen elements, zero elsewhere.
+  void (*place)(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out) = nullptr;
+
+  /// Bit i%8 of byte i/8: row i holds a bit that is not zero.
+  void (*touched_rows)(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap) = nullptr;
+  /// Rows one after another, and back; other rows stay.
+  void (*gather_rows)(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* packed) = nullptr;
+  void (*scatter_rows)(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN) = nullptr;
+};
+
+/// Throws Unsupported where a device has none.
+PANTHER_KERNELS_API const PackKernels& pack_kernels(DeviceKind device);
+
+namespace cpu {
+void quantize(const QuantizeArguments& arguments);
+void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out);
+void project(const ProjectArguments& arguments);
+void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN);
+void low_rank_update(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank, float* destination,
+                     float share, float* next);
+std::int64_t orthonormalize(float* factor_RM, std::int64_t rows, std::int64_t rank, double* scratch_RR);
+void top_k(const TopKArguments& arguments);
+bool sample(const SampleArguments& arguments);
+void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out);
+void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap);
+void gather_rows(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* packed);
+void scatter_rows(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN);
+}  // namespace cpu
+
+}  // namespace panther

@@ -1,0 +1,262 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vectorised.h"
+#include "kernels/element/quantize.h"
+#include "kernels/pack/bit_fields.h"
+#include "kernels/pack/pack_kernels.h"
+
+namespace panther::cpu {
+namespace {
+
+constexpr std::int64_t kLanes = 16;          // partial sums, the same on every processor
+constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
+constexpr std::int64_t kTaskElements = 16384;
+
+/// The largest magnitude's bits; nan and inf are above all.
+PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, const float* residual, float* sum, std::int64_t count) {
+  std::uint32_t largest = 0;
+  if (residual == nullptr) {
+    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, bits_of(gradient[i]) & 0x7fffffffu);
+    if (sum != nullptr) std::memcpy(sum, gradient, static_cast<std::size_t>(count) * sizeof(float));
+    return largest;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float v = gradient[i] + residual[i];
+    sum[i] = v;
+    largest = std::max(largest, bits_of(v) & 0x7fffffffu);
+  }
+  return largest;
+}
+
+float total(const float (&lanes)[kLanes]) {
+  float sum = 0;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
+/// Sums of |v| and of v^2.
+struct Moments {
+  float absolute = 0;
+  float squared = 0;
+};
+
+PANTHER_VECTORISED Moments moments(const float* v, std::int64_t count, float normaliser) {
+  float absolute[kLanes] = {}, squared[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t j = 0; j < kLanes; ++j) {
+      const float w = v[i + j] * normaliser;
+      absolute[j] += std::abs(w);
+      squared[j] += w * w;
+    }
+  }
+  for (; i < count; ++i) {
+    const float w = v[i] * normaliser;
+    absolute[0] += std::abs(w);
+    squared[0] += w * w;
+  }
+  return {total(absolute), total(squared)};
+}
+
+/// <v, level> and <level, level> for one step.
+struct Fit {
+  float cross = 0;
+  float levels = 0;
+  float scale() const { return levels > 0 ? cross / levels : 0; }
+  float explained() const { return levels > 0 ? cross * cross / levels : 0; }
+};
+
+PANTHER_VECTORISED Fit fit(const float* v, std::int64_t count, float normaliser, float inverse_step, float limit) {
+  float cross[kLanes] = {}, levels[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t j = 0; j < kLanes; ++j) {
+      const float w = v[i + j] * normaliser;
+      const float level = quantize_level(w, inverse_step, limit);
+      cross[j] += w * level;
+      levels[j] += level * level;
+    }
+  }
+  for (; i < count; ++i) {
+    const float w = v[i] * normaliser;
+    const float level = quantize_level(w, inverse_step, limit);
+    cross[0] += w * level;
+    levels[0] += level * level;
+  }
+  return {total(cross), total(levels)};
+}
+
+/// How a block is coded: level = round(v normaliser inverse_step), decoded as scale * level.
+struct Coding {
+  float normaliser = 1;
+  float inverse_step = 0;
+  float scale = 0;
+};
+
+Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, std::uint32_t largest_bits) {
+  if (largest_bits >= 0x7f800000u) return {1, 0, std::numeric_limits<float>::quiet_NaN()};
+  if (largest_bits == 0) return {};
+  const auto limit = static_cast<float>(quantize_limit(a.format.bits));
+  const float normaliser = quantize_normaliser(largest_bits);
+  const float back = 1.0f / normaliser;
+  const float largest = float_of(largest_bits) * normaliser;
+  const float no_clip = largest / limit;
+  const auto finish = [&](float step, float scale) {
+    return Coding{normaliser, 1.0f / step, std::min(scale * back, std::numeric_limits<float>::max() / limit)};
+  };
+  if (a.stochastic) return finish(no_clip, no_clip);
+  const Moments m = moments(v, count, normaliser);
+  if (a.format.bits == 1) return finish(1, m.absolute / static_cast<float>(count));
+  const float normal = quantize_normal_step(a.format.bits) * std::sqrt(m.squared / static_cast<float>(count));
+  const Fit whole = fit(v, count, normaliser, 1.0f / no_clip, limit);
+  if (normal >= no_clip) return finish(no_clip, whole.scale());
+  const Fit clipped = fit(v, count, normaliser, 1.0f / normal, limit);
+  return clipped.explained() > whole.explained() ? finish(normal, clipped.scale()) : finish(no_clip, whole.scale());
+}
+
+PANTHER_VECTORISED void fill_uniform(std::uint64_t key, std::uint64_t step, std::int64_t first, std::int64_t count, float* uniform) {
+  const auto group = static_cast<std::uint64_t>(first) / 4;  // pieces begin at multiples of 8
+  for (std::int64_t g = 0; g < (count + 3) / 4; ++g) {
+    const std::uint64_t at = group + static_cast<std::uint64_t>(g);
+    const PhiloxBlock block = philox({{static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at >> 32), static_cast<std::uint32_t>(step),
+                                       static_cast<std::uint32_t>(step >> 32)}}, PhiloxKey::from(key));
+    for (int j = 0; j < 4; ++j) uniform[4 * g + j] = uniform_open(block.word[j]);
+  }
+}
+
+/// Levels of a piece into `level`, and v - decoded into `next`.
+template <int kBits>
+PANTHER_VECTORISED void code_piece(const float* v, float* next, std::int64_t count, const Coding& coding, const float* uniform, float* level) {
+  constexpr float kLimit = quantize_limit(kBits);
+  const float normaliser = coding.normaliser, inverse_step = coding.inverse_step, scale = coding.scale;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float w = v[i] * normaliser;
+    if constexpr (kBits == 1) level[i] = uniform == nullptr ? quantize_sign(w) : quantize_sign_random(w, inverse_step, uniform[i]);
+    else level[i] = uniform == nullptr ? quantize_level(w, inverse_step, kLimit) : quantize_level_random(w, inverse_step, kLimit, uniform[i]);
+  }
+  if (next == nullptr) return;
+  for (std::int64_t i = 0; i < count; ++i) next[i] = v[i] - scale * level[i];
+}
+
+template <int kBits>
+PANTHER_VECTORISED void pack_piece(const float* level, std::int64_t count, std::byte* packed) {
+  constexpr int kOffset = quantize_limit(kBits);
+  std::uint8_t codes[kPiece];
+  const std::int64_t groups = (count + 7) / 8;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto code = static_cast<std::int32_t>(level[i]) + kOffset;
+    codes[i] = static_cast<std::uint8_t>(kBits == 1 ? code / 2 : code);
+  }
+  for (std::int64_t i = count; i < 8 * groups; ++i) codes[i] = 0;
+  std::uint64_t words[kPiece / 8];
+  std::memcpy(words, codes, static_cast<std::size_t>(8 * groups));
+  for (std::int64_t g = 0; g < groups; ++g) words[g] = pack_eight<kBits>(words[g]);
+  std::byte bytes[kPiece + 8];
+  for (std::int64_t g = 0; g < groups; ++g) std::memcpy(bytes + g * kBits, &words[g], 8);
+  std::memcpy(packed, bytes, static_cast<std::size_t>(groups * kBits));
+}
+
+template <int kBits>
+void quantize_block(const QuantizeArguments& a, std::int64_t block, std::byte* codes) {
+  const std::int64_t first = block * a.format.block;
+  const std::int64_t count = std::min(a.format.block, a.count - first);
+  float* next = a.next == nullptr ? nullptr : a.next + first;
+  const std::uint32_t largest = add_and_find_largest(a.gradient + first, a.residual == nullptr ? nullptr : a.residual + first, next, count);
+  const float* v = next == nullptr ? a.gradient + first : next;
+  const Coding coding = choose(a, v, count, largest);
+  std::memcpy(a.packed + block * static_cast<std::int64_t>(sizeof(float)), &coding.scale, sizeof(float));
+  float level[kPiece], uniform[kPiece];
+  for (std::int64_t at = 0; at < count; at += kPiece) {
+    const std::int64_t piece = std::min(kPiece, count - at);
+    if (a.stochastic) fill_uniform(a.key, a.step, first + at, piece, uniform);
+    if (largest < 0x7f800000u) code_piece<kBits>(v + at, next == nullptr ? nullptr : next + at, piece, coding, a.stochastic ? uniform : nullptr, level);
+    else std::fill_n(level, piece, static_cast<float>(quantize_limit(kBits)));
+    pack_piece<kBits>(level, piece, codes + (first + at) / 8 * kBits);
+  }
+}
+
+template <int kBits>
+void quantize_all(const QuantizeArguments& a) {
+  const std::int64_t blocks = quantize_blocks(a.format, a.count);
+  std::byte* codes = a.packed + blocks * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t per_task = std::max<std::int64_t>(1, kTaskElements / a.format.block);
+  parallel_for((blocks + per_task - 1) / per_task, 4 * a.count, [&](std::int64_t task) {
+    for (std::int64_t b = task * per_task; b < std::min(blocks, (task + 1) * per_task); ++b) quantize_block<kBits>(a, b, codes);
+  });
+  std::byte* end = codes + (a.count + 7) / 8 * kBits;
+  std::memset(end, 0, static_cast<std::size_t>(a.packed + quantized_bytes(a.format, a.count) - end));
+}
+
+template <int kBits>
+PANTHER_VECTORISED void decode_piece(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
+  constexpr int kOffset = quantize_limit(kBits);
+  const std::int64_t groups = (count + 7) / 8;
+  std::byte bytes[kPiece + 8] = {};
+  std::memcpy(bytes, packed, static_cast<std::size_t>(groups * kBits));
+  std::uint64_t words[kPiece / 8];
+  for (std::int64_t g = 0; g < groups; ++g) std::memcpy(&words[g], bytes + g * kBits, 8);
+  for (std::int64_t g = 0; g < groups; ++g) words[g] = unpack_eight<kBits>(words[g]);
+  std::uint8_t codes[kPiece];
+  std::memcpy(codes, words, static_cast<std::size_t>(8 * groups));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int32_t level = kBits == 1 ? 2 * codes[i] - 1 : codes[i] - kOffset;
+    const float value = scale * static_cast<float>(level);
+    sum[i] = first ? value : sum[i] + value;
+  }
+}
+
+template <int kBits>
+void decode_all(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) {
+  const std::int64_t blocks = quantize_blocks(format, count);
+  const std::int64_t codes = blocks * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t per_task = std::max<std::int64_t>(1, kTaskElements / format.block);
+  const auto terms = static_cast<std::int64_t>(sources.size());
+  parallel_for((blocks + per_task - 1) / per_task, 2 * count * terms, [&](std::int64_t task) {
+    for (std::int64_t b = task * per_task; b < std::min(blocks, (task + 1) * per_task); ++b) {
+      const std::int64_t end = std::min(count, (b + 1) * format.block);
+      for (std::int64_t at = b * format.block; at < end; at += kPiece) {
+        for (std::size_t s = 0; s < sources.size(); ++s) {
+          float scale;
+          std::memcpy(&scale, sources[s] + b * static_cast<std::int64_t>(sizeof(float)), sizeof(float));
+          decode_piece<kBits>(sources[s] + codes + at / 8 * kBits, std::min(kPiece, end - at), scale, s == 0, out + at);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void quantize(const QuantizeArguments& arguments) {
+  switch (arguments.format.bits) {
+    case 1: return quantize_all<1>(arguments);
+    case 2: return quantize_all<2>(arguments);
+    case 3: return quantize_all<3>(arguments);
+    case 4: return quantize_all<4>(arguments);
+    case 5: return quantize_all<5>(arguments);
+    case 6: return quantize_all<6>(arguments);
+    case 7: return quantize_all<7>(arguments);
+    case 8: return quantize_all<8>(arguments);
+    default: return;
+  }
+}
+
+void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) {
+  switch (format.bits) {
+    case 1: return decode_all<1>(format, sources, count, out);
+    case 2: return decode_all<2>(format, sources, count, out);
+    case 3: return decode_all<3>(format, sources, count, out);
+    case 4: return decode_all<4>(format, sources, count, out);
+    case 5: return decode_all<5>(format, sources, count, out);
+    case 6: return decode_all<6>(format, sources, count, out);
+    case 7: return decode_all<7>(format, sources, count, out);
+    case 8: return decode_all<8>(format, sources, count, out);
+    default: return;
+  }
+}
+
+}  // namespace panther::cpu

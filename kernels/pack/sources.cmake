@@ -1,0 +1,11 @@
+# Kernels of gradient compression; kernels/CMakeLists.txt includes this before it makes the target.
+list(APPEND _sources
+  pack/low_rank_project.cpp
+  pack/low_rank_update.cpp
+  pack/pack_kernels.cpp
+  pack/quantize.cpp
+  pack/rows.cpp
+  pack/sample.cpp
+  pack/top_k.cpp)
+# Projections are summed over ranks before anybody decides by them: no bits to keep.
+set_source_files_properties(pack/low_rank_project.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)

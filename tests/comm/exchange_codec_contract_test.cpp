@@ -1,0 +1,281 @@
+// What every codec of the registry promises, whatever it is: walks codec_registry() over ranks as threads.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/philox.h"
+#include "tests/comm/codec_world.h"
+
+namespace panther::comm {
+namespace {
+
+using namespace testing;  // NOLINT: the test's own vocabulary
+
+/// A codec as a user may set it, and what its error is made of.
+struct Variant {
+  std::string label;
+  std::string codec;
+  CodecSettings settings;
+  double relative_error = 0;  ///< of an element per rank, where nothing remembers it (rounding of the wire)
+};
+
+std::vector<Variant> variants() {
+  std::vector<Variant> result;
+  for (const std::string& name : codec_registry().names()) {
+    const double rounding = name == "half" ? 0x1p-7 : 0;
+    result.push_back({name, name, {.density = 0.05, .min_numel = 256}, rounding});
+  }
+  for (std::int64_t bits = 1; bits <= 8; ++bits) {
+    result.push_back({"quantize_" + std::to_string(bits), "quantize", {.bits = bits, .block = 64, .min_numel = 256}, 0});
+    result.push_back({"quantize_random_" + std::to_string(bits), "quantize", {.bits = bits, .block = 64, .stochastic = true, .min_numel = 256}, 0});
+  }
+  for (const std::int64_t rank : {1, 2, 7}) {
+    result.push_back({"powersgd_" + std::to_string(rank), "powersgd", {.rank = rank, .min_numel = 256}, 0});
+    result.push_back({"powersgd_alternating_" + std::to_string(rank), "powersgd", {.rank = rank, .alternating = true, .min_numel = 256}, 0});
+  }
+  return result;
+}
+
+/// Matrices that every codec compresses, some that none does, and vectors, over three buckets.
+std::vector<GradientSlot> slots(DType dtype = DType::f32) {
+  return {matrix("wide", 40, 130, dtype), vector("bias", 37, dtype), matrix("small", 5, 7, dtype), matrix("tall", 201, 33, dtype),
+          vector("norm", 1, dtype), matrix("square", 64, 64, dtype), vector("empty", 0, dtype)};
+}
+
+ExchangeConfig config_of(const Variant& variant, bool one_bucket = false, bool checked = false) {
+  const std::int64_t bytes = one_bucket ? 1 << 20 : 16384;
+  return {.codec = variant.codec, .bucket_bytes = bytes, .first_bucket_bytes = bytes / 2, .checked = checked, .settings = variant.settings};
+}
+
+class CodecContract : public ::testing::TestWithParam<std::tuple<Variant, int>> {
+ protected:
+  Variant variant() const { return std::get<0>(GetParam()); }
+  int ranks() const { return std::get<1>(GetParam()); }
+};
+
+constexpr double kUnit = 0x1p-24;
+
+/// sum_w decoded + sum_w e_w' = sum_w (g_w + e_w), at every step; what is exact stays exact.
+TEST_P(CodecContract, NothingIsLost) {
+  const int p = ranks();
+  constexpr int kSteps = 4;
+  PerRank<std::vector<std::vector<std::vector<double>>>> decoded(p);
+  PerRank<std::vector<SavedState>> states(p);
+  run_ranks_as_threads(p, [&](Collective& collective) {
+    RankExchange world(collective, slots(), config_of(variant()));
+    std::vector<std::vector<std::vector<double>>> seen;
+    std::vector<SavedState> saved{save(*world.exchange)};
+    for (int s = 0; s < kSteps; ++s) {
+      const ExchangeReport report = step(world, collective.rank(), s, normal_value);
+      EXPECT_FALSE(report.control.nonfinite);
+      EXPECT_EQ(report.contributions, p);
+      double losses = 0;
+      for (int rank = 0; rank < p; ++rank) losses += 1.0 / (3 + rank);
+      EXPECT_EQ(report.loss_sum, losses);
+      seen.push_back(contents(world));
+      saved.push_back(save(*world.exchange));
+    }
+    decoded.set(collective.rank(), seen);
+    states.set(collective.rank(), saved);
+  });
+  const std::vector<GradientSlot> all = slots();
+  for (int s = 0; s < kSteps; ++s) {
+    for (std::size_t slot = 0; slot < all.size(); ++slot) {
+      const std::int64_t numel = all[slot].numel;
+      std::vector<std::vector<float>> before, after;
+      for (int rank = 0; rank < p; ++rank) {
+        before.push_back(residual_of(states[rank][static_cast<std::size_t>(s)], all[slot].name, numel));
+        after.push_back(residual_of(states[rank][static_cast<std::size_t>(s) + 1], all[slot].name, numel));
+      }
+      double largest = 0;
+      for (std::int64_t i = 0; i < numel; ++i) {
+        for (int rank = 0; rank < p; ++rank) {
+          largest = std::max(largest, std::abs(normal_value(rank, s, static_cast<std::int64_t>(slot), i) + static_cast<double>(before[static_cast<std::size_t>(rank)][static_cast<std::size_t>(i)])));
+        }
+      }
+      // Rounding of sums of p terms, and of products of factors, whose entries are bounded by the norm of a column of the matrix.
+      const double column = std::sqrt(static_cast<double>(std::max<std::int64_t>(1, all[slot].rows))) * largest;
+      const double tolerance = 32 * kUnit * p * (variant().codec == "powersgd" ? column : largest) + variant().relative_error * p * largest;
+      for (std::int64_t i = 0; i < numel; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        double expected = 0, got = decoded[0][static_cast<std::size_t>(s)][slot][at];
+        for (int rank = 0; rank < p; ++rank) {
+          expected += static_cast<double>(normal_value(rank, s, static_cast<std::int64_t>(slot), i)) + static_cast<double>(before[static_cast<std::size_t>(rank)][at]);
+          got += static_cast<double>(after[static_cast<std::size_t>(rank)][at]);
+        }
+        ASSERT_NEAR(got, expected, tolerance) << all[slot].name << "[" << i << "], step " << s;
+      }
+    }
+    for (int rank = 1; rank < p; ++rank) EXPECT_EQ(decoded[rank][static_cast<std::size_t>(s)], decoded[0][static_cast<std::size_t>(s)]) << "rank " << rank;
+  }
+}
+
+TEST_P(CodecContract, SmallIntegersInVectorsAndSmallMatricesAreExact) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    RankExchange world(collective, slots(), config_of(variant()));
+    step(world, collective.rank(), 0, [](int rank, std::int64_t, std::int64_t slot, std::int64_t i) { return (rank + 1) * ((slot + i) % 8); });
+    const int factor = ranks() * (ranks() + 1) / 2;
+    for (const std::int64_t slot : {1, 2, 4}) {
+      for (std::int64_t i = 0; i < world.slots[static_cast<std::size_t>(slot)].numel; ++i) ASSERT_EQ(get(world.gradient(slot), i), factor * ((slot + i) % 8));
+    }
+  });
+}
+
+/// A nan or inf anywhere on one rank: all ranks report it, see it, and have the state of the step before, bit for bit.
+TEST_P(CodecContract, NonFiniteGradientsChangeNoState) {
+  const int p = ranks();
+  for (const double poison : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const std::int64_t bad_slot : {0, 1, 3}) {
+      run_ranks_as_threads(p, [&](Collective& collective) {
+        RankExchange world(collective, slots(), config_of(variant()));
+        RankExchange twin(collective, slots(), config_of(variant()));
+        for (int s = 0; s < 2; ++s) {
+          step(world, collective.rank(), s, normal_value);
+          step(twin, collective.rank(), s, normal_value);
+        }
+        const SavedState before = save(*world.exchange);
+        const ExchangeReport report = step(world, collective.rank(), 2, [&](int rank, std::int64_t number, std::int64_t slot, std::int64_t i) {
+          return rank == p - 1 && slot == bad_slot && i == 17 ? poison : static_cast<double>(normal_value(rank, number, slot, i));
+        });
+        bool finite = true;
+        for (const auto& values : contents(world)) {
+          for (const double value : values) finite = finite && std::isfinite(value);
+        }
+        EXPECT_FALSE(finite) << "the trainer would apply this step";
+        if (!before.empty() && before.size() > 1) EXPECT_TRUE(report.control.nonfinite);
+        if (!report.control.nonfinite) world.exchange->reject_step();
+        EXPECT_EQ(save(*world.exchange), before);
+        step(world, collective.rank(), 3, normal_value);
+        step(twin, collective.rank(), 3, normal_value);
+        EXPECT_EQ(contents(world), contents(twin));
+      });
+    }
+  }
+}
+
+TEST_P(CodecContract, AControlWordThatSaysNonFiniteChangesNoState) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    RankExchange world(collective, slots(), config_of(variant()));
+    step(world, collective.rank(), 0, normal_value);
+    const SavedState before = save(*world.exchange);
+    world.exchange->begin({});
+    world.exchange->set_control({.nonfinite = collective.rank() == 0}, 0);
+    fill(world, collective.rank(), 1, normal_value);
+    EXPECT_TRUE(world.exchange->finish().control.nonfinite);
+    EXPECT_EQ(save(*world.exchange), before);
+    step(world, collective.rank(), 1, normal_value);
+    world.exchange->reject_step();
+    world.exchange->reject_step();
+    EXPECT_EQ(save(*world.exchange), before);
+  });
+}
+
+/// Saved, loaded into new exchanges: the same bits go on.
+TEST_P(CodecContract, StateContinuesBitForBit) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    RankExchange whole(collective, slots(), config_of(variant()));
+    RankExchange first(collective, slots(), config_of(variant()));
+    for (int s = 0; s < 3; ++s) {
+      step(whole, collective.rank(), s, normal_value);
+      step(first, collective.rank(), s, normal_value);
+    }
+    RankExchange second(collective, slots(), config_of(variant()));
+    load(*second.exchange, save(*first.exchange));
+    EXPECT_EQ(save(*second.exchange), save(*whole.exchange));
+    for (int s = 3; s < 6; ++s) {
+      step(whole, collective.rank(), s, normal_value);
+      step(second, collective.rank(), s, normal_value);
+      ASSERT_EQ(contents(second), contents(whole)) << "step " << s;
+    }
+    EXPECT_EQ(save(*second.exchange), save(*whole.exchange));
+  });
+}
+
+/// State belongs to parameters: other buckets (PyTorch's hooks key it by bucket index and lose it) go on with the same bits. Two
+/// ranks, because a sum of two terms does not depend on how a message is cut.
+TEST_P(CodecContract, ReBucketingKeepsState) {
+  if (ranks() != 2) GTEST_SKIP() << "sums of more than two terms depend on how messages are cut";
+  run_ranks_as_threads(2, [&](Collective& collective) {
+    RankExchange whole(collective, slots(), config_of(variant()));
+    RankExchange first(collective, slots(), config_of(variant()));
+    ASSERT_GT(whole.plan.buckets.size(), 2u);
+    for (int s = 0; s < 3; ++s) {
+      step(whole, collective.rank(), s, normal_value);
+      step(first, collective.rank(), s, normal_value);
+    }
+    RankExchange second(collective, slots(), config_of(variant(), true));
+    ASSERT_EQ(second.plan.buckets.size(), 1u);
+    load(*second.exchange, save(*first.exchange));
+    for (int s = 3; s < 6; ++s) {
+      step(whole, collective.rank(), s, normal_value);
+      step(second, collective.rank(), s, normal_value);
+      ASSERT_EQ(contents(second), contents(whole)) << "step " << s;
+    }
+    EXPECT_EQ(save(*second.exchange), save(*whole.exchange));
+  });
+}
+
+TEST_P(CodecContract, TheLedgerIsWhatWasSentAndCheckedModeAgrees) {
+  for (const bool checked : {false, true}) {
+    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+      Watched counted(collective);
+      RankExchange world(counted, slots(), config_of(variant(), false, checked));
+      for (int s = 0; s < 3; ++s) {
+        counted.counted_bytes = counted.calls = 0;
+        const ExchangeReport report = step(world, collective.rank(), s, normal_value);
+        EXPECT_EQ(report.bytes_sent, counted.counted_bytes);
+        EXPECT_EQ(report.collectives, counted.calls);
+      }
+    });
+  }
+}
+
+/// Huge, subnormal and zero gradients: finite results, nothing lost beyond f32 rounding.
+TEST_P(CodecContract, ExtremeMagnitudes) {
+  for (const double magnitude : {0.0, 1e-44, 1e-38, 1e-20, 1e18}) {
+    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+      RankExchange world(collective, slots(), config_of(variant()));
+      for (int s = 0; s < 2; ++s) {
+        const ExchangeReport report = step(world, collective.rank(), s, [&](int rank, std::int64_t number, std::int64_t slot, std::int64_t i) {
+          return magnitude * static_cast<double>(normal_value(rank, number, slot, i));
+        });
+        EXPECT_FALSE(report.control.nonfinite);
+        for (const auto& values : contents(world)) {
+          for (const double value : values) {
+            // One factor entry is at most a column's norm, sqrt(201) times 4 standard deviations of p ranks with residuals.
+            ASSERT_TRUE(std::isfinite(value) && std::abs(value) <= 1e4 * magnitude) << value << " at magnitude " << magnitude;
+          }
+        }
+      }
+    });
+  }
+}
+
+TEST_P(CodecContract, TwoByteAndF64Gradients) {
+  for (const DType dtype : {DType::bf16, DType::f16, DType::f64}) {
+    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+      RankExchange world(collective, slots(dtype), config_of(variant()));
+      RankExchange single(collective, slots(), config_of(variant()));
+      // Values that all dtypes hold, so that codecs see the same.
+      const Gradient coarse = [](int rank, std::int64_t number, std::int64_t slot, std::int64_t i) {
+        return std::round(8 * static_cast<double>(normal_value(rank, number, slot, i))) / 8;
+      };
+      step(world, collective.rank(), 0, coarse);
+      step(single, collective.rank(), 0, coarse);
+      const double unit = dtype == DType::bf16 ? 0x1p-8 : dtype == DType::f16 ? 0x1p-11 : 0;
+      const auto got = contents(world), expected = contents(single);
+      for (std::size_t slot = 0; slot < got.size(); ++slot) {
+        for (std::size_t i = 0; i < got[slot].size(); ++i) {
+          ASSERT_NEAR(got[slot][i], expected[slot][i], (unit + 2 * variant().relative_error) * ranks() * 6 + 1e-4) << world.slots[slot].name << "[" << i << "]";
+        }
+      }
+    });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, CodecContract, ::testing::Combine(::testing::ValuesIn(variants()), ::testing::Values(2, 3, 4)),
+                         [](const auto& info) { return std::get<0>(info.param).label + "_" + std::to_string(std::get<1>(info.param)) + "_ranks"; });
+
+}  // namespace
+}  // namespace panther::comm
