@@ -1,0 +1,3 @@
+# Tests of the codecs that lose something: what all promise, what each is, and that training with them arrives.
+panther_test(exchange_codecs_test LINK panther_comm panther_kernels SOURCES
+  exchange_codec_contract_test.cpp exchange_codec_convergence_test.cpp exchange_codec_family_test.cpp)

@@ -1,0 +1,361 @@
+// Kernels of gradient compression against closed forms and brute force.
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <tuple>
+
+#include "kernels/element/quantize.h"
+#include "kernels/pack/bit_fields.h"
+#include "kernels/pack/pack_kernels.h"
+
+namespace panther {
+namespace {
+
+const PackKernels& kernels() { return pack_kernels(DeviceKind::cpu); }
+
+std::vector<float> normals(std::int64_t count, unsigned seed, double scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> normal(0, scale);
+  std::vector<float> result(static_cast<std::size_t>(count));
+  for (float& v : result) v = static_cast<float>(normal(random));
+  return result;
+}
+
+double squared(const std::vector<float>& values) {
+  return std::inner_product(values.begin(), values.end(), values.begin(), 0.0, std::plus<>(), [](float a, float b) { return static_cast<double>(a) * b; });
+}
+
+struct Quantized {
+  std::vector<std::byte> packed;
+  std::vector<float> next;
+  std::vector<float> decoded;
+};
+
+Quantized quantize(const QuantizeFormat& format, const std::vector<float>& gradient, const std::vector<float>& residual = {}, bool stochastic = false,
+                   std::uint64_t step = 0) {
+  const auto count = static_cast<std::int64_t>(gradient.size());
+  Quantized result;
+  result.packed.resize(static_cast<std::size_t>(quantized_bytes(format, count)), std::byte{0xaa});
+  result.next.resize(gradient.size());
+  result.decoded.resize(gradient.size());
+  kernels().quantize({.format = format, .gradient = gradient.data(), .residual = residual.empty() ? nullptr : residual.data(), .next = result.next.data(),
+                      .count = count, .packed = result.packed.data(), .stochastic = stochastic, .key = 77, .step = step});
+  const std::byte* const sources[] = {result.packed.data()};
+  kernels().dequantize_sum(format, sources, count, result.decoded.data());
+  return result;
+}
+
+template <int kBits>
+void check_fields() {
+  std::mt19937_64 random(kBits);
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::uint64_t codes = random() & lane_mask(8, kBits);
+    std::uint64_t expected = 0;
+    for (int i = 0; i < 8; ++i) expected |= (codes >> (8 * i) & 0xffu) << (kBits * i);
+    ASSERT_EQ(pack_eight<kBits>(codes), expected);
+    ASSERT_EQ(unpack_eight<kBits>(expected), codes);
+  }
+}
+
+TEST(PackTest, EightCodesPackLowestFirst) {
+  check_fields<1>();
+  check_fields<2>();
+  check_fields<3>();
+  check_fields<4>();
+  check_fields<5>();
+  check_fields<6>();
+  check_fields<7>();
+  check_fields<8>();
+}
+
+TEST(PackTest, DecodedAndLeftAreTheInputForEveryWidthAndSize) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const std::int64_t block : {8, 64, 512, 4096}) {
+      for (const std::int64_t count : {1, 2, 7, 8, 9, 63, 511, 512, 513, 1025, 20011}) {
+        const auto gradient = normals(count, 1), residual = normals(count, 2, 0.3);
+        const Quantized q = quantize({bits, block}, gradient, residual);
+        for (std::size_t i = 0; i < gradient.size(); ++i) {
+          const float v = gradient[i] + residual[i];
+          ASSERT_EQ(q.next[i], v - q.decoded[i]) << bits << " bits, element " << i << " of " << count;
+        }
+      }
+    }
+  }
+}
+
+/// The relative squared error on normal values is that of the best uniform quantiser (Max 1960, table II, odd numbers of levels;
+/// 1 - 2/pi for signs); block scales and the choice of the step may only lower it. 2^18 values: the error's own deviation is below 1 %.
+TEST(PackTest, ErrorOnNormalValuesIsMaxsTable) {
+  constexpr double kTable[9] = {0, 0.36338, 0.19017, 0.04686, 0.012889, 0.003693, 0.0010693, 3.0862e-4, 8.831e-5};
+  const auto values = normals(1 << 18, 3);
+  for (int bits = 1; bits <= 8; ++bits) {
+    const double error = squared(quantize({bits, 512}, values).next) / squared(values);
+    EXPECT_LT(error, 1.02 * kTable[bits]) << bits;
+    if (bits <= 4) EXPECT_GT(error, 0.95 * kTable[bits]) << bits;
+    // Any uniform quantiser that reaches 2.5 deviations on both sides has steps of at least this.
+    const double step = 2.5 / quantize_limit(bits);
+    if (bits > 4) EXPECT_GT(error, 0.9 * step * step / 12) << bits;
+  }
+}
+
+/// ||v - C(v)||^2 <= (1 - 1/d) ||v||^2 in every block, whatever the values: the largest element alone is worth that.
+TEST(PackTest, ContractsEveryInput) {
+  constexpr std::int64_t kBlock = 64;
+  std::vector<std::vector<float>> inputs;
+  inputs.push_back(normals(kBlock, 4));
+  inputs.push_back(std::vector<float>(kBlock, -3.0f));
+  inputs.emplace_back(kBlock, 0.0f)[5] = 1.0f;
+  inputs.push_back(normals(kBlock, 5));
+  for (float& v : inputs.back()) v = v * v * v * v * v;
+  inputs.push_back(normals(kBlock, 6, 1e30));
+  inputs.push_back(normals(kBlock, 7, 1e-42));
+  inputs.push_back(std::vector<float>(kBlock, std::numeric_limits<float>::max()));
+  inputs.push_back(std::vector<float>(kBlock, std::numeric_limits<float>::denorm_min()));
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (std::size_t c = 0; c < inputs.size(); ++c) {
+      const Quantized q = quantize({bits, kBlock}, inputs[c]);
+      EXPECT_LE(squared(q.next), (1 - 0.999 / kBlock) * squared(inputs[c])) << bits << " bits, input " << c;
+      if (bits > 1) {
+        for (std::size_t i = 0; i < kBlock; ++i) EXPECT_EQ(inputs[c][i] == 0 && q.decoded[i] != 0, false) << "a zero grew";
+      }
+    }
+    const Quantized zero = quantize({bits, kBlock}, std::vector<float>(kBlock, 0.0f));
+    EXPECT_EQ(squared(zero.decoded), 0);
+    // Constant blocks are exact.
+    EXPECT_EQ(squared(quantize({bits, kBlock}, inputs[1]).next), 0) << bits;
+  }
+}
+
+/// 64 elements x 8 widths x 20000 draws: |z| < 6 fails by chance below 1e-6; the variance, whose relative deviation is below
+/// sqrt(2 / 20000) times a kurtosis term, is right within 10 %.
+TEST(PackTest, StochasticRoundingIsUnbiasedWithTheFormulasVariance) {
+  constexpr std::int64_t kCount = 64;
+  constexpr int kDraws = 20000;
+  const auto values = normals(kCount, 8);
+  const float largest = std::abs(*std::max_element(values.begin(), values.end(), [](float a, float b) { return std::abs(a) < std::abs(b); }));
+  for (int bits = 1; bits <= 8; ++bits) {
+    std::vector<double> sum(kCount), squares(kCount);
+    for (int draw = 0; draw < kDraws; ++draw) {
+      const Quantized q = quantize({bits, kCount}, values, {}, true, static_cast<std::uint64_t>(draw));
+      for (std::size_t i = 0; i < kCount; ++i) {
+        sum[i] += static_cast<double>(q.decoded[i]) - static_cast<double>(values[i]);
+        squares[i] += std::pow(static_cast<double>(q.decoded[i]) - static_cast<double>(values[i]), 2);
+      }
+    }
+    double measured = 0, formula = 0;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const double v = static_cast<double>(values[i]), step = static_cast<double>(largest) / quantize_limit(bits);
+      const double f = v / step - std::floor(v / step);
+      const double variance = bits == 1 ? step * step - v * v : step * step * f * (1 - f);
+      measured += squares[i] / kDraws;
+      formula += variance;
+      // f32 rounding of the uniform's sum shifts a probability by at most 2^-17.
+      EXPECT_LT(std::abs(sum[i] / kDraws), 6 * std::sqrt(variance / kDraws) + step * 0x1p-16) << bits << " bits, element " << i;
+    }
+    EXPECT_NEAR(measured / formula, 1, 0.1) << bits;
+  }
+}
+
+TEST(PackTest, NonFiniteBlocksSayNan) {
+  for (const float poison : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    for (int bits = 1; bits <= 8; ++bits) {
+      auto values = normals(100, 9);
+      values[70] = poison;
+      const Quantized q = quantize({bits, 64}, values);
+      EXPECT_TRUE(std::isfinite(q.decoded[0]));
+      EXPECT_TRUE(std::isnan(q.decoded[64]) && std::isnan(q.decoded[99]));
+    }
+  }
+}
+
+TEST(PackTest, SumsSourcesInOrder) {
+  const QuantizeFormat format{5, 64};
+  const auto a = quantize(format, normals(1000, 10)), b = quantize(format, normals(1000, 11)), c = quantize(format, normals(1000, 12));
+  std::vector<float> sum(1000);
+  const std::byte* const sources[] = {a.packed.data(), b.packed.data(), c.packed.data()};
+  kernels().dequantize_sum(format, sources, 1000, sum.data());
+  for (std::size_t i = 0; i < sum.size(); ++i) ASSERT_EQ(sum[i], (a.decoded[i] + b.decoded[i]) + c.decoded[i]);
+}
+
+TEST(PackTest, TheNumberOfThreadsChangesNoBit) {
+  const auto gradient = normals(300000, 13), residual = normals(300000, 14);
+  const int threads = omp_get_max_threads();
+  const auto run = [&] {
+    const Quantized q = quantize({3, 512}, gradient, residual);
+    std::vector<float> out(600 * 4 + 500 * 4), sum(300000);
+    const auto factor = normals(500 * 4, 15);
+    kernels().project({.gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .rows = 600, .columns = 500, .rank = 4,
+                       .factor_RN = factor.data(), .projected_RM = out.data()});
+    std::vector<double> scratch(16);
+    kernels().orthonormalize(out.data(), 600, 4, scratch.data());
+    kernels().project_transposed(sum.data(), 600, 500, 4, out.data(), out.data() + 2400);
+    kernels().low_rank_update(out.data(), out.data() + 2400, 600, 500, 4, nullptr, 0.5f, sum.data());
+    return std::tuple(q.packed, q.next, out, sum);
+  };
+  omp_set_num_threads(1);
+  const auto one = run();
+  omp_set_num_threads(3);
+  EXPECT_EQ(run(), one);
+  omp_set_num_threads(threads);
+}
+
+TEST(PackTest, LowRankKernelsAreTheProducts) {
+  for (const auto& [rows, columns, rank] : {std::tuple{1, 1, 1}, {3, 5, 2}, {17, 9, 4}, {64, 130, 7}, {130, 301, 5}, {7, 1000, 3}}) {
+    const auto gradient = normals(rows * columns, 16), residual = normals(rows * columns, 17);
+    const auto q = normals(columns * rank, 18), p = normals(rows * rank, 19);
+    std::vector<float> sum(gradient.size()), projected(static_cast<std::size_t>(rows * rank)), transposed(static_cast<std::size_t>(columns * rank));
+    kernels().project({.gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .rows = rows, .columns = columns, .rank = rank,
+                       .factor_RN = q.data(), .projected_RM = projected.data()});
+    kernels().project_transposed(sum.data(), rows, columns, rank, p.data(), transposed.data());
+    std::vector<float> product(gradient.size()), next = sum;
+    kernels().low_rank_update(p.data(), q.data(), rows, columns, rank, product.data(), 0.25f, next.data());
+    const auto at = [](std::int64_t i, std::int64_t length, std::int64_t j) { return static_cast<std::size_t>(i * length + j); };
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        ASSERT_EQ(sum[at(i, columns, j)], gradient[at(i, columns, j)] + residual[at(i, columns, j)]);
+        double exact = 0, absolute = 0;
+        for (std::int64_t r = 0; r < rank; ++r) {
+          const double term = static_cast<double>(p[at(r, rows, i)]) * static_cast<double>(q[at(r, columns, j)]);
+          exact += term;
+          absolute += std::abs(term);
+        }
+        ASSERT_NEAR(product[at(i, columns, j)], exact, (rank + 1) * 0x1p-24 * absolute);
+        ASSERT_EQ(next[at(i, columns, j)], sum[at(i, columns, j)] - 0.25f * product[at(i, columns, j)]);
+      }
+    }
+    for (std::int64_t r = 0; r < rank; ++r) {
+      for (std::int64_t i = 0; i < rows; ++i) {
+        double exact = 0, absolute = 0;
+        for (std::int64_t j = 0; j < columns; ++j) {
+          exact += static_cast<double>(sum[at(i, columns, j)]) * static_cast<double>(q[at(r, columns, j)]);
+          absolute += std::abs(static_cast<double>(sum[at(i, columns, j)]) * static_cast<double>(q[at(r, columns, j)]));
+        }
+        ASSERT_NEAR(projected[at(r, rows, i)], exact, columns * 0x1p-24 * absolute);
+      }
+      for (std::int64_t j = 0; j < columns; ++j) {
+        double exact = 0, absolute = 0;
+        for (std::int64_t i = 0; i < rows; ++i) {
+          exact += static_cast<double>(sum[at(i, columns, j)]) * static_cast<double>(p[at(r, rows, i)]);
+          absolute += std::abs(static_cast<double>(sum[at(i, columns, j)]) * static_cast<double>(p[at(r, rows, i)]));
+        }
+        ASSERT_NEAR(transposed[at(r, columns, j)], exact, (rows + 4) * 0x1p-24 * absolute);
+      }
+    }
+  }
+}
+
+/// Orthonormal to f32 rounding, the same span, for well and badly conditioned columns of any scale; dependent columns become zero.
+TEST(PackTest, OrthonormalColumnsSpanTheSame) {
+  constexpr std::int64_t kRows = 700, kRank = 6;
+  for (const double scale : {1.0, 1e-30, 1e15}) {
+    for (const double closeness : {1.0, 1e-3}) {
+      auto factor = normals(kRows * kRank, 20, scale);
+      for (std::int64_t i = 0; i < kRows; ++i) {  // column 3 leans on column 0
+        auto& x = factor[static_cast<std::size_t>(3 * kRows + i)];
+        x = static_cast<float>(static_cast<double>(factor[static_cast<std::size_t>(i)]) + closeness * static_cast<double>(x));
+      }
+      const auto before = factor;
+      std::vector<double> scratch(kRank * kRank);
+      EXPECT_EQ(kernels().orthonormalize(factor.data(), kRows, kRank, scratch.data()), 0);
+      const auto dot = [&](const std::vector<float>& a, std::int64_t r, const std::vector<float>& b, std::int64_t s) {
+        double sum = 0;
+        for (std::int64_t i = 0; i < kRows; ++i) sum += static_cast<double>(a[static_cast<std::size_t>(r * kRows + i)]) * static_cast<double>(b[static_cast<std::size_t>(s * kRows + i)]);
+        return sum;
+      };
+      for (std::int64_t r = 0; r < kRank; ++r) {
+        for (std::int64_t s = 0; s < kRank; ++s) EXPECT_NEAR(dot(factor, r, factor, s), r == s ? 1 : 0, 1e-6);
+        double inside = 0;
+        for (std::int64_t s = 0; s < kRank; ++s) inside += std::pow(dot(before, r, factor, s), 2);
+        EXPECT_NEAR(inside / dot(before, r, before, r), 1, 1e-6);
+      }
+    }
+  }
+  auto dependent = normals(kRows * 3, 21);
+  for (std::int64_t i = 0; i < kRows; ++i) dependent[static_cast<std::size_t>(kRows + i)] = 2 * dependent[static_cast<std::size_t>(i)];
+  std::vector<double> scratch(9);
+  EXPECT_EQ(kernels().orthonormalize(dependent.data(), kRows, 3, scratch.data()), 1);
+  EXPECT_TRUE(std::all_of(dependent.begin() + kRows, dependent.begin() + 2 * kRows, [](float v) { return v == 0; }));
+  std::vector<float> zeros(kRows * 3, 0.0f);
+  EXPECT_EQ(kernels().orthonormalize(zeros.data(), kRows, 3, scratch.data()), 3);
+}
+
+TEST(PackTest, TopKIsTheSortedHead) {
+  std::vector<std::uint32_t> scratch(kTopKScratch);
+  for (const std::int64_t count : {1, 5, 17, 1000, 100003}) {
+    for (const std::int64_t k : {std::int64_t{1}, (count + 9) / 10, count}) {
+      for (const bool tied : {false, true}) {
+        auto gradient = normals(count, 22);
+        const auto residual = tied ? std::vector<float>(static_cast<std::size_t>(count), 0.0f) : normals(count, 23);
+        if (tied) for (float& v : gradient) v = std::round(2 * v) / 2;
+        std::vector<float> v(gradient.size()), next(gradient.size()), values(static_cast<std::size_t>(k));
+        for (std::size_t i = 0; i < v.size(); ++i) v[i] = gradient[i] + residual[i];
+        std::vector<std::uint32_t> order(v.size()), indices(static_cast<std::size_t>(k));
+        std::iota(order.begin(), order.end(), 0u);
+        std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return std::abs(v[a]) > std::abs(v[b]); });
+        order.resize(static_cast<std::size_t>(k));
+        std::sort(order.begin(), order.end());
+        kernels().top_k({.gradient = gradient.data(), .residual = residual.data(), .next = next.data(), .count = count, .k = k, .indices = indices.data(),
+                         .values = values.data(), .scratch = scratch});
+        ASSERT_EQ(indices, order) << count << " " << k << " " << tied;
+        for (std::size_t j = 0; j < order.size(); ++j) {
+          ASSERT_EQ(values[j], v[order[j]]);
+          v[order[j]] = 0;
+        }
+        ASSERT_EQ(next, v);
+      }
+    }
+  }
+  std::vector<float> values{1, std::numeric_limits<float>::infinity(), 3, std::numeric_limits<float>::quiet_NaN()}, next(4), found(1);
+  std::uint32_t index = 0;
+  kernels().top_k({.gradient = values.data(), .next = next.data(), .count = 4, .k = 1, .indices = &index, .values = found.data(), .scratch = scratch});
+  EXPECT_EQ(index, 3u);
+}
+
+/// Every element of a group of 10 is chosen with probability 1/10: 2000 steps x 1000 elements, |z| < 6 fails by chance below 1e-5.
+TEST(PackTest, SamplesEveryElementAlike) {
+  constexpr std::int64_t kCount = 1003, kStride = 10, kSteps = 2000;
+  const auto gradient = normals(kCount, 24), residual = normals(kCount, 25);
+  std::vector<int> chosen(kCount);
+  std::vector<float> next(kCount), values((kCount + kStride - 1) / kStride), out(kCount);
+  for (std::uint64_t step = 0; step < kSteps; ++step) {
+    EXPECT_TRUE(kernels().sample({.gradient = gradient.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
+                                  .step = step, .values = values.data()}));
+    kernels().place(values.data(), kCount, kStride, 9, step, out.data());
+    for (std::size_t i = 0; i < kCount; ++i) {
+      chosen[i] += out[i] != 0 ? 1 : 0;
+      ASSERT_EQ(next[i] + out[i], gradient[i] + residual[i]);
+      ASSERT_TRUE(next[i] == 0 || out[i] == 0);
+    }
+  }
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const double probability = i < 1000 ? 0.1 : 1.0 / 3;
+    EXPECT_LT(std::abs(chosen[i] - kSteps * probability), 6 * std::sqrt(kSteps * probability * (1 - probability))) << i;
+  }
+  auto poisoned = gradient;
+  poisoned[500] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_FALSE(kernels().sample({.gradient = poisoned.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
+                                 .values = values.data()}));
+}
+
+TEST(PackTest, TouchedRowsHaveAnyBit) {
+  constexpr std::int64_t kRows = 133, kColumns = 70;
+  std::vector<float> values(kRows * kColumns, 0.0f);
+  values[3 * kColumns + 69] = 1e-45f;
+  values[64 * kColumns] = -0.0f;
+  values[132 * kColumns + 5] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<std::uint8_t> bitmap((kRows + 7) / 8, 0xff);
+  kernels().touched_rows(values.data(), kRows, kColumns, bitmap.data());
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < 8 * static_cast<std::int64_t>(bitmap.size()); ++i) {
+    if ((bitmap[static_cast<std::size_t>(i / 8)] >> (i % 8) & 1) != 0) rows.push_back(i);
+  }
+  EXPECT_EQ(rows, (std::vector<std::int64_t>{3, 64, 132}));
+}
+
+}  // namespace
+}  // namespace panther
