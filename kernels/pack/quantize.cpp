@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kLanes = 16;          // partial sums, the same on every processor
 constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
 constexpr std::int64_t kTaskElements = 16384;
+constexpr float kLargest = 3.402823e38f;      // a little below the largest float: a product rounded up stays finite
 
 /// The largest magnitude's bits; nan and inf are above all.
 PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, const float* residual, float* sum, std::int64_t count) {
@@ -106,7 +107,7 @@ Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, st
   const float largest = float_of(largest_bits) * normaliser;
   const float no_clip = largest / limit;
   const auto finish = [&](float step, float scale) {
-    return Coding{normaliser, 1.0f / step, std::min(scale * back, std::numeric_limits<float>::max() / limit)};
+    return Coding{normaliser, 1.0f / step, std::min(scale * back, kLargest / limit)};
   };
   if (a.stochastic) return finish(no_clip, no_clip);
   const Moments m = moments(v, count, normaliser);

@@ -16,8 +16,8 @@ namespace {
 using namespace testing;  // NOLINT: the test's own vocabulary
 
 constexpr std::int64_t kRows = 24, kColumns = 40, kCount = kRows * kColumns, kVector = 10;
-constexpr double kEta = 0.05;
-constexpr int kSteps = 600;
+constexpr double kEta = 0.02;
+constexpr int kSteps = 1000;
 
 double curvature(std::int64_t i) { return 0.5 + 0.5 * static_cast<double>(i % 17) / 16; }
 double target(int rank, std::int64_t i) { return static_cast<double>(normal_value(99, 0, 0, i)) + 0.1 * static_cast<double>(normal_value(rank, 1, 0, i)); }
@@ -32,14 +32,14 @@ double distance(const std::vector<double>& x, int ranks) {
   return std::sqrt(squared);
 }
 
-struct Run {
+struct Training {
   double start = 0;
   double end = 0;
   double residual = 0;  ///< largest ||mean_w e_w|| seen every 20 steps
 };
 
-Run train(const std::string& codec, const CodecSettings& settings, int ranks) {
-  Run run;
+Training train(const std::string& codec, const CodecSettings& settings, int ranks) {
+  Training run;
   PerRank<std::vector<std::vector<float>>> residuals(ranks);
   PerRank<std::vector<double>> ends(ranks);
   run_ranks_as_threads(ranks, [&](Collective& collective) {
@@ -85,7 +85,7 @@ TEST_P(CodecConvergence, ReachesTheOptimum) {
   if (GetParam() == "quantize") all.push_back({.bits = 1, .block = 64, .min_numel = 0});
   for (const CodecSettings& settings : all) {
     for (const int ranks : {2, 3}) {
-      const Run run = train(GetParam(), settings, ranks);
+      const Training run = train(GetParam(), settings, ranks);
       const double rounding = GetParam() == "half" ? 0x1p-7 : 1e-5;  // of the gradients at the optimum, relative to their norm
       const double bound = std::pow(1 - kEta / 2, kSteps) * run.start + kEta * 3 * run.residual + rounding * run.start;
       EXPECT_LE(run.end, bound) << ranks << " ranks";
@@ -94,12 +94,12 @@ TEST_P(CodecConvergence, ReachesTheOptimum) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, CodecConvergence, ::testing::ValuesIn(codec_registry().names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, CodecConvergence, ::testing::ValuesIn(codec_registry().names()), [](const auto& test) { return test.param; });
 
 /// Without error feedback a biased compressor stops where the ranks' compressed gradients cancel, which is not the optimum.
 TEST(CodecConvergenceTest, SignsWithoutFeedbackDoNot) {
-  const Run with = train("sign", {.min_numel = 0}, 2);
-  const Run without = train("sign", {.error_feedback = false, .min_numel = 0}, 2);
+  const Training with = train("sign", {.min_numel = 0}, 2);
+  const Training without = train("sign", {.error_feedback = false, .min_numel = 0}, 2);
   EXPECT_GT(without.end, 2 * with.end);
 }
 

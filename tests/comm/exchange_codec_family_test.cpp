@@ -7,6 +7,7 @@
 
 #include "comm/exchange/error_feedback.h"
 #include "kernels/pack/pack_kernels.h"
+#include "core/text.h"
 #include "tests/comm/codec_world.h"
 
 namespace panther::comm {
@@ -92,14 +93,14 @@ TEST(PowerSgd, WarmStartReachesTheBestRank) {
 /// against 1024 bytes in 1.13.1). Any number of buckets, gradients ready in another order on every rank and step: one order of messages.
 TEST(PowerSgd, AnyNumberOfBucketsInOneOrder) {
   std::vector<GradientSlot> slots;
-  for (int i = 0; i < 6; ++i) slots.push_back(matrix("w" + std::to_string(i), 30 + i, 40));
+  for (int i = 0; i < 6; ++i) slots.push_back(matrix(concat("w", i), 30 + i, 40));
   for (const std::int64_t bytes : {1, 6000, 12000, 1 << 20}) {
     PerRank<std::vector<std::string>> order(3);
     run_ranks_as_threads(3, [&](Collective& collective) {
       RankExchange world(collective, slots, {.codec = "powersgd", .bucket_bytes = bytes, .first_bucket_bytes = bytes, .settings = {.rank = 2, .min_numel = 0}});
       std::vector<std::string> seen;
       world.exchange->trace = [&](const char* name, std::int64_t bucket, bool begins) {
-        if (begins) seen.push_back(name + std::to_string(bucket));
+        if (begins) seen.push_back(concat(name, bucket));
       };
       std::mt19937 random(static_cast<unsigned>(collective.rank()));
       for (int s = 0; s < 20; ++s) {
@@ -274,7 +275,7 @@ TEST(ErrorFeedbackTest, ResidualsAreBounded) {
     // A rank without samples has no gradient, and keeps what it owes.
     const double owed = residual();
     for (int s = 1; s <= ErrorFeedback::kGuardPeriod; ++s) step(world, collective.rank(), s, [](int, std::int64_t, std::int64_t, std::int64_t) { return 0.0; });
-    EXPECT_GT(residual(), 0.8 * owed);
+    EXPECT_GT(residual(), 0.5 * owed) << "640 of 4000 values were sent since";
   });
 }
 
@@ -284,7 +285,7 @@ TEST(CodecFamily, NoGradientIsDroppedAtACap) {
     for (std::int64_t cap = 1; cap <= 100; cap += 9) {
       run_ranks_as_threads(2, [&](Collective& collective) {
         RankExchange world(collective, {matrix("a", 2, 3), matrix("b", 3, 2), vector("c", 6)},
-                           {.codec = name, .bucket_bytes = cap, .first_bucket_bytes = cap, .settings = {.bits = 8, .density = 1, .min_numel = 0}});
+                           {.codec = name, .bucket_bytes = cap, .first_bucket_bytes = cap, .settings = {.rank = 1, .bits = 8, .density = 1, .min_numel = 0}});
         step(world, collective.rank(), 0, [](int, std::int64_t, std::int64_t, std::int64_t) { return 1.0; });
         for (const auto& values : contents(world)) {
           for (const double value : values) ASSERT_NEAR(value, 2, 1e-5) << name << " at " << cap;

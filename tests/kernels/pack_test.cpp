@@ -45,7 +45,7 @@ Quantized quantize(const QuantizeFormat& format, const std::vector<float>& gradi
   result.decoded.resize(gradient.size());
   kernels().quantize({.format = format, .gradient = gradient.data(), .residual = residual.empty() ? nullptr : residual.data(), .next = result.next.data(),
                       .count = count, .packed = result.packed.data(), .stochastic = stochastic, .key = 77, .step = step});
-  const std::byte* const sources[] = {result.packed.data()};
+  const std::vector<const std::byte*> sources{result.packed.data()};
   kernels().dequantize_sum(format, sources, count, result.decoded.data());
   return result;
 }
@@ -96,10 +96,9 @@ TEST(PackTest, ErrorOnNormalValuesIsMaxsTable) {
   for (int bits = 1; bits <= 8; ++bits) {
     const double error = squared(quantize({bits, 512}, values).next) / squared(values);
     EXPECT_LT(error, 1.02 * kTable[bits]) << bits;
-    if (bits <= 4) EXPECT_GT(error, 0.95 * kTable[bits]) << bits;
-    // Any uniform quantiser that reaches 2.5 deviations on both sides has steps of at least this.
+    // From 5 bits on steps follow the largest value of a block, at least 2.5 deviations in nearly all.
     const double step = 2.5 / quantize_limit(bits);
-    if (bits > 4) EXPECT_GT(error, 0.9 * step * step / 12) << bits;
+    EXPECT_GT(error, bits <= 4 ? 0.95 * kTable[bits] : 0.9 * step * step / 12) << bits;
   }
 }
 
@@ -119,7 +118,9 @@ TEST(PackTest, ContractsEveryInput) {
   for (int bits = 1; bits <= 8; ++bits) {
     for (std::size_t c = 0; c < inputs.size(); ++c) {
       const Quantized q = quantize({bits, kBlock}, inputs[c]);
-      EXPECT_LE(squared(q.next), (1 - 0.999 / kBlock) * squared(inputs[c])) << bits << " bits, input " << c;
+      // Below L times the smallest float a scale has no room, and what is not sent stays.
+      const double left = c + 1 == inputs.size() ? 1 : 1 - 0.999 / kBlock;
+      EXPECT_LE(squared(q.next), left * squared(inputs[c])) << bits << " bits, input " << c;
       if (bits > 1) {
         for (std::size_t i = 0; i < kBlock; ++i) EXPECT_EQ(inputs[c][i] == 0 && q.decoded[i] != 0, false) << "a zero grew";
       }
@@ -177,7 +178,7 @@ TEST(PackTest, SumsSourcesInOrder) {
   const QuantizeFormat format{5, 64};
   const auto a = quantize(format, normals(1000, 10)), b = quantize(format, normals(1000, 11)), c = quantize(format, normals(1000, 12));
   std::vector<float> sum(1000);
-  const std::byte* const sources[] = {a.packed.data(), b.packed.data(), c.packed.data()};
+  const std::vector<const std::byte*> sources{a.packed.data(), b.packed.data(), c.packed.data()};
   kernels().dequantize_sum(format, sources, 1000, sum.data());
   for (std::size_t i = 0; i < sum.size(); ++i) ASSERT_EQ(sum[i], (a.decoded[i] + b.decoded[i]) + c.decoded[i]);
 }

@@ -1,0 +1,2 @@
+# Kernels of gradient compression.
+panther_test(pack_test LINK panther::kernels OpenMP::OpenMP_CXX SOURCES pack_test.cpp)
