@@ -14,7 +14,7 @@ constexpr std::int64_t kLanes = 8;
 constexpr int kRankTile = 4;
 constexpr int kRowTile = 2;
 constexpr std::int64_t kRowsPerTask = 16;
-constexpr std::int64_t kColumnsPerTask = 128;
+constexpr std::int64_t kColumnsPerTask = 256;  // at most: 1 KiB of a row at a time, so that what the processor fetches ahead is used
 
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 
@@ -77,11 +77,23 @@ void project_rows(const ProjectArguments& a, std::int64_t first, std::int64_t en
 template <int kRanks>
 PANTHER_VECTORISED void add_four_rows(const float* v, std::int64_t columns, std::int64_t width, const float* left, std::int64_t rows, float* out,
                                       std::int64_t out_stride) {
-  for (std::int64_t j = 0; j < width; ++j) {
-    const float x0 = v[j], x1 = v[columns + j], x2 = v[2 * columns + j], x3 = v[3 * columns + j];
+  float l[kRanks][4];
+  for (int r = 0; r < kRanks; ++r) {
+    for (int t = 0; t < 4; ++t) l[r][t] = left[r * rows + t];
+  }
+  std::int64_t j = 0;
+  for (; j + kLanes <= width; j += kLanes) {
+    Lanes x[4];
+    for (int t = 0; t < 4; ++t) x[t] = *reinterpret_cast<const Lanes*>(v + t * columns + j);
     for (int r = 0; r < kRanks; ++r) {
-      const float* l = left + r * rows;
-      out[r * out_stride + j] += l[0] * x0 + l[1] * x1 + l[2] * x2 + l[3] * x3;
+      Lanes* target = reinterpret_cast<Lanes*>(out + r * out_stride + j);
+      *target += (l[r][0] * x[0] + l[r][1] * x[1]) + (l[r][2] * x[2] + l[r][3] * x[3]);
+    }
+  }
+  for (; j < width; ++j) {
+    for (int r = 0; r < kRanks; ++r) {
+      const float sum = (l[r][0] * v[j] + l[r][1] * v[columns + j]) + (l[r][2] * v[2 * columns + j] + l[r][3] * v[3 * columns + j]);
+      out[r * out_stride + j] += sum;
     }
   }
 }
@@ -100,10 +112,10 @@ void project(const ProjectArguments& a) {
 }
 
 void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN) {
-  const std::int64_t tasks = (columns + kColumnsPerTask - 1) / kColumnsPerTask;
-  parallel_for(tasks, rows * columns * rank, [&](std::int64_t task) {
-    const std::int64_t first = task * kColumnsPerTask;
-    const std::int64_t width = std::min(kColumnsPerTask, columns - first);
+  const std::int64_t per_task = columns >= 4 * kColumnsPerTask ? kColumnsPerTask : kColumnsPerTask / 4;
+  parallel_for((columns + per_task - 1) / per_task, rows * columns * rank, [&](std::int64_t task) {
+    const std::int64_t first = task * per_task;
+    const std::int64_t width = std::min(per_task, columns - first);
     for (std::int64_t r0 = 0; r0 < rank; r0 += kRankTile) {
       const std::int64_t ranks = std::min<std::int64_t>(kRankTile, rank - r0);
       float out[kRankTile * kColumnsPerTask] = {};

@@ -12,7 +12,7 @@
 namespace panther::cpu {
 namespace {
 
-constexpr std::int64_t kLanes = 16;          // partial sums, the same on every processor
+constexpr std::int64_t kLanes = 8;           // partial sums, the same on every processor
 constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
 constexpr std::int64_t kTaskElements = 16384;
 constexpr float kLargest = 3.402823e38f;      // a little below the largest float: a product rounded up stays finite
@@ -33,9 +33,11 @@ PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, con
   return largest;
 }
 
-float total(const float (&lanes)[kLanes]) {
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+float total(const float* lanes) {
   float sum = 0;
-  for (const float lane : lanes) sum += lane;
+  for (std::int64_t j = 0; j < kLanes; ++j) sum += lanes[j];
   return sum;
 }
 
@@ -46,21 +48,27 @@ struct Moments {
 };
 
 PANTHER_VECTORISED Moments moments(const float* v, std::int64_t count, float normaliser) {
-  float absolute[kLanes] = {}, squared[kLanes] = {};
+  Lanes absolute[2] = {}, squared[2] = {};
   std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t j = 0; j < kLanes; ++j) {
-      const float w = v[i + j] * normaliser;
-      absolute[j] += std::abs(w);
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    for (int j = 0; j < 2; ++j) {
+      const Lanes w = *reinterpret_cast<const Lanes*>(v + i + j * kLanes) * normaliser;
+      absolute[j] += w < 0.0f ? -w : w;
       squared[j] += w * w;
     }
   }
+  float sums[2][kLanes];
+  for (std::int64_t j = 0; j < kLanes; ++j) {
+    sums[0][j] = absolute[0][j] + absolute[1][j];
+    sums[1][j] = squared[0][j] + squared[1][j];
+  }
+  Moments result{total(sums[0]), total(sums[1])};
   for (; i < count; ++i) {
     const float w = v[i] * normaliser;
-    absolute[0] += std::abs(w);
-    squared[0] += w * w;
+    result.absolute += std::abs(w);
+    result.squared += w * w;
   }
-  return {total(absolute), total(squared)};
+  return result;
 }
 
 /// <v, level> and <level, level> for one step.
@@ -71,24 +79,43 @@ struct Fit {
   float explained() const { return levels > 0 ? cross * cross / levels : 0; }
 };
 
-PANTHER_VECTORISED Fit fit(const float* v, std::int64_t count, float normaliser, float inverse_step, float limit) {
-  float cross[kLanes] = {}, levels[kLanes] = {};
+/// For two steps in one sweep.
+struct Fits {
+  Fit fit[2];
+};
+
+PANTHER_VECTORISED Fits fit_steps(const float* v, std::int64_t count, float normaliser, float inverse_a, float inverse_b, float limit) {
+  constexpr float kRound = 12582912.0f;  // as nearest_integer
+  const float inverse[2] = {inverse_a, inverse_b};
+  const Lanes low = Lanes{} - limit, high = Lanes{} + limit;
+  Lanes cross[2] = {}, levels[2] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t j = 0; j < kLanes; ++j) {
-      const float w = v[i + j] * normaliser;
-      const float level = quantize_level(w, inverse_step, limit);
-      cross[j] += w * level;
-      levels[j] += level * level;
+    const Lanes w = *reinterpret_cast<const Lanes*>(v + i) * normaliser;
+    for (int k = 0; k < 2; ++k) {
+      Lanes level = w * inverse[k];
+      level = level < low ? low : level;
+      level = level > high ? high : level;
+      level = (level + kRound) - kRound;
+      cross[k] += w * level;
+      levels[k] += level * level;
     }
   }
-  for (; i < count; ++i) {
-    const float w = v[i] * normaliser;
-    const float level = quantize_level(w, inverse_step, limit);
-    cross[0] += w * level;
-    levels[0] += level * level;
+  Fits result;
+  for (int k = 0; k < 2; ++k) {
+    float sums[2][kLanes];
+    for (std::int64_t j = 0; j < kLanes; ++j) {
+      sums[0][j] = cross[k][j];
+      sums[1][j] = levels[k][j];
+    }
+    result.fit[k] = {total(sums[0]), total(sums[1])};
+    for (std::int64_t t = i; t < count; ++t) {
+      const float level = quantize_level(v[t] * normaliser, inverse[k], limit);
+      result.fit[k].cross += v[t] * normaliser * level;
+      result.fit[k].levels += level * level;
+    }
   }
-  return {total(cross), total(levels)};
+  return result;
 }
 
 /// How a block is coded: level = round(v normaliser inverse_step), decoded as scale * level.
@@ -113,10 +140,10 @@ Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, st
   const Moments m = moments(v, count, normaliser);
   if (a.format.bits == 1) return finish(1, m.absolute / static_cast<float>(count));
   const float normal = quantize_normal_step(a.format.bits) * std::sqrt(m.squared / static_cast<float>(count));
-  const Fit whole = fit(v, count, normaliser, 1.0f / no_clip, limit);
-  if (normal >= no_clip) return finish(no_clip, whole.scale());
-  const Fit clipped = fit(v, count, normaliser, 1.0f / normal, limit);
-  return clipped.explained() > whole.explained() ? finish(normal, clipped.scale()) : finish(no_clip, whole.scale());
+  const Fits fits = fit_steps(v, count, normaliser, 1.0f / no_clip, 1.0f / std::min(normal, no_clip), limit);
+  const Fit& whole = fits.fit[0];
+  const Fit& clipped = fits.fit[1];
+  return normal < no_clip && clipped.explained() > whole.explained() ? finish(normal, clipped.scale()) : finish(no_clip, whole.scale());
 }
 
 PANTHER_VECTORISED void fill_uniform(std::uint64_t key, std::uint64_t step, std::int64_t first, std::int64_t count, float* uniform) {
@@ -129,7 +156,7 @@ PANTHER_VECTORISED void fill_uniform(std::uint64_t key, std::uint64_t step, std:
   }
 }
 
-/// Levels of a piece into `level`, and v - decoded into `next`.
+/// Levels of a piece into `level`; `next`, where v lies then, becomes v - decoded.
 template <int kBits>
 PANTHER_VECTORISED void code_piece(const float* v, float* next, std::int64_t count, const Coding& coding, const float* uniform, float* level) {
   constexpr float kLimit = quantize_limit(kBits);
@@ -140,7 +167,7 @@ PANTHER_VECTORISED void code_piece(const float* v, float* next, std::int64_t cou
     else level[i] = uniform == nullptr ? quantize_level(w, inverse_step, kLimit) : quantize_level_random(w, inverse_step, kLimit, uniform[i]);
   }
   if (next == nullptr) return;
-  for (std::int64_t i = 0; i < count; ++i) next[i] = v[i] - scale * level[i];
+  for (std::int64_t i = 0; i < count; ++i) next[i] -= scale * level[i];  // next holds v
 }
 
 template <int kBits>
@@ -196,8 +223,9 @@ template <int kBits>
 PANTHER_VECTORISED void decode_piece(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
   constexpr int kOffset = quantize_limit(kBits);
   const std::int64_t groups = (count + 7) / 8;
-  std::byte bytes[kPiece + 8] = {};
+  std::byte bytes[kPiece + 8];
   std::memcpy(bytes, packed, static_cast<std::size_t>(groups * kBits));
+  std::memset(bytes + groups * kBits, 0, 8);  // the last group's word reaches beyond its bits
   std::uint64_t words[kPiece / 8];
   for (std::int64_t g = 0; g < groups; ++g) std::memcpy(&words[g], bytes + g * kBits, 8);
   for (std::int64_t g = 0; g < groups; ++g) words[g] = unpack_eight<kBits>(words[g]);
