@@ -6,6 +6,7 @@
 #include "kernels/cuda/entries.h"
 #include "kernels/cuda/hadamard.h"
 #include "kernels/cuda/sparse_sketch.h"
+#include "kernels/cuda/linear.h"
 #include "kernels/kernel_set.h"
 
 namespace panther {
@@ -43,6 +44,7 @@ const KernelSet* cuda_kernels() {
                    cuda::packed_sum, cuda::scale, cuda::sum_of_squares, cuda::adamw, cuda::sgd};
     made.sparse_sketch = &cuda::kSparseSketch;
     made.hadamard = &cuda::kHadamard;
+    made.linear = &cuda::linear_kernels();
     return made;
   }();
   return reason().empty() ? &set : nullptr;

@@ -15,6 +15,7 @@
 #include "kernels/check_arguments.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/entries.h"
+#include "kernels/cuda/linear.h"
 #include "kernels/cuda/precision.h"
 #include "kernels/cuda/tile_product.h"
 
@@ -69,11 +70,13 @@ cudaDataType_t data_type(DType dtype) {
 struct Problem {
   DType dtype;
   bool tf32, left_transposed, right_transposed, biased;
+  cublasLtEpilogue_t epilogue;
+  std::int64_t aux_leading;
   std::int64_t m, n, k, left_leading, right_leading, out_leading;
   std::size_t workspace_bytes;
   std::uint32_t left_alignment, right_alignment, out_alignment;
   auto key() const {
-    return std::tuple(dtype, tf32, left_transposed, right_transposed, biased, m, n, k, left_leading, right_leading, out_leading, workspace_bytes,
+    return std::tuple(dtype, tf32, left_transposed, right_transposed, biased, epilogue, aux_leading, m, n, k, left_leading, right_leading, out_leading, workspace_bytes,
                       left_alignment, right_alignment, out_alignment);
   }
   bool operator<(const Problem& other) const { return key() < other.key(); }
@@ -125,7 +128,7 @@ MatrixLayout make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t co
   return MatrixLayout(layout);
 }
 
-Descriptors describe(const Problem& p, const void* bias) {
+Descriptors describe(const Problem& p, const void* bias, void* aux) {
   const cudaDataType_t type = data_type(p.dtype);
   const bool wide = p.dtype == DType::f64;
   const cublasComputeType_t compute = wide ? CUBLAS_COMPUTE_64F : p.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
@@ -134,9 +137,11 @@ Descriptors describe(const Problem& p, const void* bias) {
   Descriptors d{Operation(operation), {}, {}, {}};
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, p.left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSB, p.right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (p.biased) {
-    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-    set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, p.epilogue);
+  if (p.biased) set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (aux != nullptr) {
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p.aux_leading);
   }
   d.left = p.left_transposed ? make_layout(type, p.k, p.m, p.left_leading) : make_layout(type, p.m, p.k, p.left_leading);
   d.right = p.right_transposed ? make_layout(type, p.n, p.k, p.right_leading) : make_layout(type, p.k, p.n, p.right_leading);
@@ -173,17 +178,40 @@ Choice choice_for(DeviceState& state, const Problem& p, const Descriptors& d) {
   return state.choices.emplace(p, ask_heuristic(state.handle, p, d)).first->second;
 }
 
+/// cuBLASLt's name for an epilogue; nullopt when it has none (erf's GELU; relu's pre-activation, of which it keeps one bit).
+std::optional<cublasLtEpilogue_t> epilogue_of(const LinearEpilogue& e) {
+  const bool biased = e.bias_O.data != nullptr, aux = e.aux_BO.data != nullptr;
+  switch (e.activation) {
+    case Activation::none:
+      if (aux) return std::nullopt;
+      return biased ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    case Activation::relu:
+      if (aux) return std::nullopt;
+      return biased ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+    case Activation::gelu: return std::nullopt;
+    case Activation::gelu_tanh:
+      if (aux) return biased ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+      return biased ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+  }
+  return std::nullopt;
+}
+
 /// False when cuBLASLt cannot do it. Views are read by columns: out[m, n] = left[m, k] right[k, n], bias over rows of out.
-bool multiply(double alpha, const TensorView& left, const TensorView& right, double beta, const TensorView& out, const TensorView& bias,
+bool multiply(double alpha, const TensorView& left, const TensorView& right, double beta, const TensorView& out, const LinearEpilogue& finish,
               std::span<std::byte> workspace, cudaStream_t stream) {
+  const TensorView& bias = finish.bias_O;
+  const auto epilogue = epilogue_of(finish);
+  if (!epilogue) return false;
+  const TensorView& aux = finish.aux_BO;
+  if (aux.data != nullptr && (aux.strides[0] != 1 || aux.strides[1] % 8 != 0 || alignment_of(aux.data) < 16)) return false;
   const Stored l = stored_by_columns(left), r = stored_by_columns(right), o = stored_by_columns(out);
   if (!l.usable || !r.usable || !o.usable || o.transposed) return false;
   const bool biased = bias.data != nullptr;
   if (biased && ((bias.shape[0] > 1 && bias.strides[0] != 1) || alignment_of(bias.data) < 16)) return false;
   DeviceState& state = state_of(out.device.index);
-  const Problem problem{out.dtype, out.dtype == DType::f32 && cuda_tf32(), l.transposed, r.transposed, biased, out.shape[0], out.shape[1], left.shape[1],
+  const Problem problem{out.dtype, out.dtype == DType::f32 && cuda_tf32(), l.transposed, r.transposed, biased, *epilogue, aux.data == nullptr ? 0 : aux.strides[1], out.shape[0], out.shape[1], left.shape[1],
                         l.leading, r.leading, o.leading, workspace.size(), alignment_of(left.data), alignment_of(right.data), alignment_of(out.data)};
-  const Descriptors d = describe(problem, bias.data);
+  const Descriptors d = describe(problem, bias.data, aux.data);
   const Choice choice = choice_for(state, problem, d);
   if (!choice) return false;
   const float alpha32 = static_cast<float>(alpha), beta32 = static_cast<float>(beta);
@@ -200,11 +228,20 @@ bool multiply(double alpha, const TensorView& left, const TensorView& right, dou
 /// as it is, without a bias, which would run the other way.
 bool multiply_either_way(double alpha, const TensorView& a, const TensorView& b, double beta, const TensorView& c, const TensorView& bias,
                          std::span<std::byte> workspace, cudaStream_t stream) {
-  if (multiply(alpha, b.transposed(), a.transposed(), beta, c.transposed(), bias, workspace, stream)) return true;
-  return bias.data == nullptr && multiply(alpha, a, b, beta, c, bias, workspace, stream);
+  if (multiply(alpha, b.transposed(), a.transposed(), beta, c.transposed(), {bias, Activation::none, {}}, workspace, stream)) return true;
+  return bias.data == nullptr && multiply(alpha, a, b, beta, c, {}, workspace, stream);
 }
 
 }  // namespace
+
+bool gemm_with_epilogue(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const LinearEpilogue& epilogue,
+                        std::span<std::byte> workspace, Stream stream) {
+  if (a_MK.shape[1] == 0) return false;
+  const DeviceScope scope(c_MN.device.index);
+  LinearEpilogue by_columns = epilogue;
+  if (epilogue.aux_BO.data != nullptr) by_columns.aux_BO = epilogue.aux_BO.transposed();
+  return multiply(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), by_columns, workspace, native(stream));
+}
 
 void gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
           std::span<std::byte> workspace, Stream stream) {

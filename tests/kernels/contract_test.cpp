@@ -352,6 +352,76 @@ TEST_P(Contract, SketchedLinearForwardAndBackward) {
   }
 }
 
+/// The layer's factors on the set's device, in every storage of the signs.
+struct LinearArrays {
+  static constexpr std::int64_t rows = 37, inputs = 200, outputs = 150, size = 9;
+  std::vector<Array> arrays;
+
+  explicit LinearArrays(DType dtype)
+      : arrays{test::random_matrix(dtype, size, inputs, 1), test::random_matrix(dtype, size, outputs, 2), test::make_matrix(DType::i32, size, sign_words(outputs)),
+               test::make_matrix(DType::i32, size, sign_words(inputs)), test::random_matrix(dtype, rows, inputs, 3), test::random_vector(dtype, outputs, 4),
+               test::random_matrix(dtype, rows, 2 * size, 5), test::random_matrix(dtype, rows, outputs, 6), test::random_matrix(dtype, rows, outputs, 7),
+               test::make_vector(DType::u8, 1 << 20), test::random_matrix(dtype, inputs, outputs, 8)} {}
+  static StackedRows p(const std::vector<TensorView>& v, bool bits) { return {{size, v[0], {}, {}}, {size, {}, bits ? v[3] : TensorView{}, kKey}}; }
+  static StackedRows q(const std::vector<TensorView>& v, bool bits) { return {{size, {}, bits ? v[2] : TensorView{}, kKey}, {size, v[1], {}, {}}}; }
+  static std::span<std::byte> workspace(const std::vector<TensorView>& v) { return {v[9].as<std::byte>(), std::size_t{1} << 20}; }
+};
+
+TEST_P(Contract, LinearSignBits) {
+  const LinearArrays a(DType::f32);
+  expect_same_bytes(run_both(a.arrays, 3, [](const KernelSet& kernels, const std::vector<TensorView>& v) { kernels.linear->sign_bits(kKey, v[3], {}); }));
+}
+
+TEST_P(Contract, LinearProductsInEveryStorage) {
+  for (const DType dtype : kFloating) {
+    const LinearArrays a(dtype);
+    for (const bool bits : {false, true}) {
+      for (const double beta : {0.0, 0.5}) {
+        const auto body = [&](const KernelSet& kernels, const std::vector<TensorView>& v) {
+          kernels.linear->sign_bits(kKey, v[2], {});
+          kernels.linear->sign_bits(kKey, v[3], {});
+          kernels.linear->combine(0.75, v[6], LinearArrays::q(v, bits), beta, v[7], {}, {}, {});
+          kernels.linear->project(0.75, v[4], LinearArrays::p(v, bits), beta, v[6], {}, {});
+          kernels.linear->reduce(0.75, v[4], v[8], beta, v[10], {}, {});
+        };
+        expect_near(run_both(a.arrays, 6, body), product_bound(dtype, LinearArrays::inputs, LinearArrays::inputs));
+        expect_near(run_both(a.arrays, 7, body), product_bound(dtype, 2 * LinearArrays::size, 2 * LinearArrays::size + 1));
+        expect_near(run_both(a.arrays, 10, body), product_bound(dtype, LinearArrays::rows, LinearArrays::rows + 1));
+      }
+    }
+  }
+}
+
+TEST_P(Contract, LinearFusedForwardWithEpilogues) {
+  for (const DType dtype : kFloating) {
+    const LinearArrays a(dtype);
+    for (const Activation kind : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh}) {
+      const auto body = [&](const KernelSet& kernels, const std::vector<TensorView>& v) {
+        kernels.linear->fused_forward(0.1, v[4], LinearArrays::p(v, false), LinearArrays::q(v, false), v[6], v[7], {v[5], kind, v[8]}, LinearArrays::workspace(v), {});
+      };
+      // H holds sums of 200 products and is rounded once; y sums 18 of its values times 0.1, below 400 in all.
+      const double unit = test::unit_roundoff(dtype) + (dtype == DType::f64 ? 0x1p-45 : 0x1p-16);
+      for (const std::size_t out : {std::size_t{6}, std::size_t{7}, std::size_t{8}}) expect_near(run_both(a.arrays, out, body), 4 * unit * 400);
+    }
+  }
+}
+
+TEST_P(Contract, LinearActivationBackward) {
+  for (const DType dtype : kFloating) {
+    const LinearArrays a(dtype);
+    for (const Activation kind : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh}) {
+      const auto body = [&](const KernelSet& kernels, const std::vector<TensorView>& v) {
+        kernels.linear->activation_backward({kind, v[7], v[8], v[7], v[5], 1.0}, {});
+      };
+      const double unit = test::unit_roundoff(dtype) + (dtype == DType::f64 ? 0x1p-50 : 0x1p-20);
+      expect_near(run_both(a.arrays, 7, body), 2 * unit);
+      const auto both = run_both(a.arrays, 5, body), again = run_both(a.arrays, 5, body);
+      for (std::int64_t j = 0; j < LinearArrays::outputs; ++j) ASSERT_NEAR(both.first.at(j), both.second.at(j), 2 * unit * LinearArrays::rows);
+      EXPECT_EQ(both.second.bytes, again.second.bytes);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpu, Contract, testing::Values(DeviceKind::cpu), [](const auto&) { return std::string("threads"); });
 INSTANTIATE_TEST_SUITE_P(Gpu, Contract, testing::Values(DeviceKind::cuda), [](const auto&) { return std::string("cuda"); });
 

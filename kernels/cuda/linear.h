@@ -1,0 +1,14 @@
+#pragma once
+// CUDA's table of kernels/linear/linear_kernels.h.
+#include "kernels/linear/linear_kernels.h"
+
+namespace panther::cuda {
+
+const LinearKernels& linear_kernels();
+
+/// c = epilogue(alpha a b + beta c) in one cuBLASLt call; sizes > 0, arguments checked. False when it has no such epilogue for these
+/// arguments; nothing is launched then.
+bool gemm_with_epilogue(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const LinearEpilogue& epilogue,
+                        std::span<std::byte> workspace, Stream stream);
+
+}  // namespace panther::cuda
