@@ -39,18 +39,32 @@ int parse_ranks(std::string_view text) {
   return ranks;
 }
 
+/// --nproc N or --nproc=N at words[at]: its value, with `at` behind it; nothing where another word stands.
+std::optional<int> read_ranks(const std::vector<std::string>& words, std::size_t& at) {
+  const std::string_view word = words[at];
+  if (word == kNproc) {
+    PANTHER_REQUIRE(at + 1 < words.size(), "--nproc needs a value: the number of ranks to start on this machine");
+    at += 2;
+    return parse_ranks(words[at - 1]);
+  }
+  if (!word.starts_with(kNproc) || !word.substr(kNproc.size()).starts_with('=')) return {};
+  ++at;
+  return parse_ranks(word.substr(kNproc.size() + 1));
+}
+
+bool asks_for_help(std::string_view word) { return word == "-h" || word == "--help"; }
+
 /// `launch`: options end at "--" or at the first word that is none.
 void split_launch(CommandLine& line) {
   std::size_t begin = 0;
   while (begin < line.words.size() && line.words[begin].starts_with("-") && line.words[begin] != "--") {
     const std::string& word = line.words[begin];
-    if (word == kNproc) {
-      PANTHER_REQUIRE(begin + 1 < line.words.size(), "--nproc needs a value: the number of ranks to start on this machine");
-      line.nproc = parse_ranks(line.words[begin + 1]);
-      begin += 2;
-    } else if (word.starts_with("--nproc=")) {
-      line.nproc = parse_ranks(std::string_view(word).substr(kNproc.size() + 1));
-      ++begin;
+    if (asks_for_help(word)) {
+      line = {.subcommand = "help", .bare = false, .nproc = {}, .words = {"launch"}};
+      return;
+    }
+    if (const std::optional<int> ranks = read_ranks(line.words, begin)) {
+      line.nproc = ranks;
     } else {
       fail(ErrorCode::InvalidArgument, "unknown option ", word,
            " of `panther launch`; it knows --nproc N. Options of the program stand after it");
@@ -66,16 +80,14 @@ void split_launch(CommandLine& line) {
 std::optional<int> take_ranks(std::vector<std::string>& words) {
   std::optional<int> ranks;
   std::vector<std::string> rest;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == kNproc) {
-      PANTHER_REQUIRE(i + 1 < words.size(), "--nproc needs a value: the number of ranks to start on this machine");
-      ranks = parse_ranks(words[++i]);
-    } else if (words[i].starts_with(kNproc) && words[i].substr(kNproc.size()).starts_with('=')) {
-      ranks = parse_ranks(std::string_view(words[i]).substr(kNproc.size() + 1));
-    } else {
-      rest.push_back(words[i]);
-      if ((words[i] == "--set" || words[i] == "--resume") && i + 1 < words.size()) rest.push_back(words[++i]);
+  for (std::size_t i = 0; i < words.size();) {
+    if (const std::optional<int> read = read_ranks(words, i)) {
+      ranks = read;
+      continue;
     }
+    const bool takes_value = words[i] == "--set" || words[i] == "--resume";
+    rest.push_back(words[i++]);
+    if (takes_value && i < words.size()) rest.push_back(words[i++]);
   }
   words = std::move(rest);
   return ranks;
@@ -111,6 +123,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   if (line.subcommand == "-h" || line.subcommand == "--help") line.subcommand = "help";
   if (line.subcommand == "--version" || line.subcommand == "-V") line.subcommand = "version";
   find_subcommand(line.subcommand);
+  if (line.subcommand == "help") std::erase_if(line.words, asks_for_help);
   if (line.subcommand == "launch") {
     split_launch(line);
     return line;

@@ -30,6 +30,18 @@ TEST(CommandLine, NothingIsHelp) {
   for (const char* word : {"-V", "--version", "version"}) EXPECT_EQ(parse_command_line({word}).subcommand, "version");
 }
 
+TEST(CommandLine, HelpAndLaunchHaveHelp) {
+  EXPECT_EQ(parse_command_line({"help", "--help"}).subcommand, "help");
+  EXPECT_TRUE(parse_command_line({"help", "--help"}).words.empty());
+  for (const Words& words : {Words{"launch", "--help"}, Words{"launch", "-h"}, Words{"launch", "--nproc", "2", "--help"}}) {
+    const CommandLine line = parse_command_line(words);
+    EXPECT_EQ(line.subcommand, "help");
+    EXPECT_EQ(line.words, Words{"launch"});
+    EXPECT_FALSE(line.nproc);
+  }
+  EXPECT_EQ(parse_command_line({"launch", "program", "--help"}).words, (Words{"program", "--help"}));
+}
+
 TEST(CommandLine, RanksAreTakenOutWhereverTheyStand) {
   for (const Words& words : {Words{"train", "--nproc", "3", "a.toml", "--set", "x=1"}, Words{"train", "a.toml", "--nproc=3", "--set", "x=1"},
                              Words{"train", "a.toml", "--set", "x=1", "--nproc", "2", "--nproc", "3"}}) {
