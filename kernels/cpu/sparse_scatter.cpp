@@ -15,8 +15,8 @@ namespace {
 
 /// Of a packed strip: half of an L2 cache, the other half is for out's strip.
 constexpr std::int64_t kPackedBytes = 256 * 1024;
-/// Strips that a task packs at once where rows are contiguous: a piece of two KiB costs one page walk, and so does a piece of two lines.
-constexpr std::int64_t kPackedStrips = 16;
+/// Strips that a task packs at once where rows are contiguous: a piece of a KiB costs one page walk, and so does a piece of two lines.
+constexpr std::int64_t kPackedStrips = 8;
 /// Of all strips of sums at a time.
 constexpr std::int64_t kSumBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kChunkEntries = 64 * 1024;
@@ -28,12 +28,30 @@ template <class T> struct Wide;
 template <> struct Wide<double> { typedef double type __attribute__((vector_size(32), may_alias)); };
 template <> struct Wide<float> { typedef float type __attribute__((vector_size(32), may_alias)); };
 
+/// The lines of the next piece of a, asked for one by one while the present piece is added up: memory and arithmetic then work at once.
+/// Runs of `run_bytes` contiguous bytes lie `step_bytes` apart.
+struct LinesAhead {
+  const char* run = nullptr;
+  std::int64_t run_bytes = 0, step_bytes = 0, runs = 0, at = 0;
+
+  void ask() {
+    if (runs == 0) return;
+    __builtin_prefetch(run + at, 0, 2);
+    at += 64;
+    if (at < run_bytes) return;
+    at = 0;
+    run += step_bytes;
+    --runs;
+  }
+};
+
 /// By the sign bit: a branch on it would be mispredicted every other time.
 template <class T> constexpr T kSign[2] = {1, -1};
 
 /// sums[minor][128 bytes] += the rows of packed[major][128 bytes] that the runs name.
 template <class T, bool weighted>
-PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums) {
+PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums, LinesAhead& next) {
+  LinesAhead ahead = next;
   using Vector = typename Wide<T>::type;
   constexpr int vectors = kStripBytes / 32;
   for (std::uint32_t r = first; r < last; ++r) {
@@ -49,12 +67,14 @@ PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first,
       s1 += value * row[1];
       s2 += value * row[2];
       s3 += value * row[3];
+      if ((e & 1u) == 0) ahead.ask();
     }
     sum[0] = s0;
     sum[1] = s1;
     sum[2] = s2;
     sum[3] = s3;
   }
+  next = ahead;
 }
 
 template <class T, int lanes, bool weighted>
@@ -73,23 +93,23 @@ PANTHER_VECTORISED void add_narrow(const PatternChunk& chunk, std::uint32_t firs
 }
 
 template <class T>
-void add_runs(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, int lanes, const T* packed, T* sums) {
+void add_runs(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, int lanes, const T* packed, T* sums, LinesAhead& ahead) {
   const bool weighted = chunk.magnitude != nullptr;
-  if (lanes == kWideLanes<T>) return weighted ? add_wide<T, true>(chunk, first, last, packed, sums) : add_wide<T, false>(chunk, first, last, packed, sums);
+  if (lanes == kWideLanes<T>) return weighted ? add_wide<T, true>(chunk, first, last, packed, sums, ahead) : add_wide<T, false>(chunk, first, last, packed, sums, ahead);
   if (lanes == kNarrowLanes) {
     return weighted ? add_narrow<T, kNarrowLanes, true>(chunk, first, last, packed, sums) : add_narrow<T, kNarrowLanes, false>(chunk, first, last, packed, sums);
   }
   return weighted ? add_narrow<T, 1, true>(chunk, first, last, packed, sums) : add_narrow<T, 1, false>(chunk, first, last, packed, sums);
 }
 
-/// The runs of places [begin, end): all of an unsorted chunk, which is never divided.
+/// The runs of places [begin, end): all of an unsorted chunk, which is never divided. Narrow strips ask for nothing ahead.
 template <class T>
-void add_places(const PatternChunk& chunk, std::int64_t begin, std::int64_t end, int lanes, const T* packed, T* sums) {
+void add_places(const PatternChunk& chunk, std::int64_t begin, std::int64_t end, int lanes, const T* packed, T* sums, LinesAhead& ahead) {
   const auto before = [](const PatternRun& run, std::int64_t place) { return static_cast<std::int64_t>(run.minor) < place; };
   const PatternRun* last = chunk.run + chunk.runs;
   const PatternRun* from = chunk.sorted ? std::lower_bound(chunk.run, last, begin, before) : chunk.run;
   const PatternRun* to = chunk.sorted ? std::lower_bound(from, last, end, before) : last;
-  add_runs(chunk, static_cast<std::uint32_t>(from - chunk.run), static_cast<std::uint32_t>(to - chunk.run), lanes, packed, sums);
+  add_runs(chunk, static_cast<std::uint32_t>(from - chunk.run), static_cast<std::uint32_t>(to - chunk.run), lanes, packed, sums, ahead);
 }
 
 /// How the work is divided. Neither chunks nor parts change what is added to an element or in which order.
@@ -167,15 +187,27 @@ class Scatter {
     if (first_chunk == 0) {
       for (std::int64_t s = begin; s < end; ++s) std::fill(sums(s) + first_place * plan_.lanes, sums(s) + last_place * plan_.lanes, T{0});
     }
-    const std::int64_t strip_size = plan_.chunk_majors * plan_.lanes;
+    const std::int64_t strip_size = packed_size() / plan_.strips_packed;
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       const std::int64_t chunk = first_chunk + static_cast<std::int64_t>(i);
       load_strips(a_, chunk * plan_.chunk_majors, majors_of(chunk), (first_strip + begin) * plan_.lanes, plan_.lanes, end - begin, strip_size, packed);
-      for (std::int64_t s = begin; s < end; ++s) add_places(chunks[i], first_place, last_place, plan_.lanes, packed + (s - begin) * strip_size, sums(s));
+      LinesAhead ahead = lines_of(chunk + 1, (first_strip + begin) * plan_.lanes, (end - begin) * plan_.lanes);
+      for (std::int64_t s = begin; s < end; ++s) add_places(chunks[i], first_place, last_place, plan_.lanes, packed + (s - begin) * strip_size, sums(s), ahead);
     }
   }
 
-  std::int64_t packed_size() const { return plan_.strips_packed * plan_.chunk_majors * plan_.lanes; }
+  /// Of a chunk's rows in `columns` columns; nothing where neither rows nor columns are contiguous.
+  LinesAhead lines_of(std::int64_t chunk, std::int64_t column, std::int64_t columns) const {
+    if (chunk >= plan_.chunks || (a_.strides[0] != 1 && a_.strides[1] != 1)) return {};
+    const auto size = static_cast<std::int64_t>(size_of(a_.dtype));
+    const std::int64_t rows = majors_of(chunk), count = std::min(columns, a_.shape[1] - column);
+    const char* first = a_.as<const char>() + (chunk * plan_.chunk_majors * a_.strides[0] + column * a_.strides[1]) * size;
+    if (a_.strides[1] == 1) return {first, count * size, a_.strides[0] * size, rows};
+    return {first, rows * size, a_.strides[1] * size, count};
+  }
+
+  /// One row more than a strip has: strips a power of two apart would share their cache sets.
+  std::int64_t packed_size() const { return plan_.strips_packed * (plan_.chunk_majors + 1) * plan_.lanes; }
 
   const SparseWindow& window_;
   const TensorView& a_;
