@@ -27,6 +27,7 @@ struct Lapack;
                  const Real* tau, Real* c, const int* ldc, Real* work, const int* lwork, int* info, Length, Length);                        \
   void p##orgqr_(const int* m, const int* n, const int* k, Real* a, const int* lda, const Real* tau, Real* work, const int* lwork,          \
                  int* info);                                                                                                                \
+  void p##orhr_col_(const int* m, const int* n, const int* nb, Real* a, const int* lda, Real* t, const int* ldt, Real* d, int* info);         \
   void p##getrf_(const int* m, const int* n, Real* a, const int* lda, int* ipiv, int* info);                                                \
   void p##gesdd_(const char* jobz, const int* m, const int* n, Real* a, const int* lda, Real* s, Real* u, const int* ldu, Real* vt,         \
                  const int* ldvt, Real* work, const int* lwork, int* iwork, int* info, Length);                                             \
@@ -44,6 +45,7 @@ struct Lapack;
     static constexpr auto geqp3 = p##geqp3_;                                                                                                \
     static constexpr auto ormqr = p##ormqr_;                                                                                                \
     static constexpr auto orgqr = p##orgqr_;                                                                                                \
+    static constexpr auto orhr_col = p##orhr_col_;                                                                                          \
     static constexpr auto getrf = p##getrf_;                                                                                                \
     static constexpr auto gesdd = p##gesdd_;                                                                                                \
     static constexpr auto syevd = p##syevd_;                                                                                                \

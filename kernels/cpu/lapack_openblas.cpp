@@ -110,6 +110,27 @@ void form_q(const TensorView& factored_MN, const TensorView& tau_K, Allocator& a
   });
 }
 
+void reconstruct_q(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, Allocator& allocator,
+                   Stream stream) {
+  linalg::check_reconstruct(q_MN, r_NN, tau_N, t_NN, DeviceKind::cpu);
+  if (q_MN.shape[1] == 0) return;
+  const int m = narrow(q_MN.shape[0]), n = narrow(q_MN.shape[1]), ldq = leading(q_MN), ldr = leading(r_NN), ldt = leading(t_NN);
+  by_dtype(q_MN, [&](auto real) {
+    using Real = decltype(real);
+    Workspace memory(allocator, static_cast<std::size_t>(n) * sizeof(Real), Device{}, stream);
+    Real *signs = static_cast<Real*>(memory.data()), *q = q_MN.as<Real>(), *t = t_NN.as<Real>(), *tau = tau_N.as<Real>();
+    const Real* r = r_NN.as<const Real>();
+    int info = 0;
+    Lapack<Real>::orhr_col(&m, &n, &n, q, &ldq, t, &ldt, signs, &info);
+    require_done("orhr_col", info);
+    for (std::int64_t j = 0; j < n; ++j) {
+      tau[j] = t[j + j * ldt];
+      for (std::int64_t i = 0; i <= j; ++i) q[i + j * ldq] = signs[i] * r[i + j * ldr];
+      std::fill(t + j + 1 + j * ldt, t + n + j * ldt, Real{0});
+    }
+  });
+}
+
 void lu(const TensorView& a_MN, std::span<std::int64_t> swaps_K, Allocator& allocator, Stream stream) {
   linalg::require_column_major(a_MN, DeviceKind::cpu, "lu: a");
   const std::int64_t least = std::min(a_MN.shape[0], a_MN.shape[1]);
@@ -171,6 +192,7 @@ const LapackKernels* lapack_kernels() {
                                        .qr_pivoted = qr_pivoted,
                                        .multiply_q = multiply_q,
                                        .form_q = form_q,
+                                       .reconstruct_q = reconstruct_q,
                                        .lu = lu,
                                        .svd = svd,
                                        .eigh = eigh,

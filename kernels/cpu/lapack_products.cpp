@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kConvertedRows = 2048;  ///< rows of f32 turned into f64 at a time: a panel that a level-3 cache holds
 constexpr std::int64_t kMirrorBlock = 64;
+constexpr std::int64_t kSolvedRows = 512;  ///< rows of a tall right-hand side solved at a time: 4 MiB at 1024 columns of f64
 
 int narrow(std::int64_t size) { return static_cast<int>(size); }  // checked by require_column_major
 
@@ -59,10 +60,22 @@ void gram_of(const TensorView& a_MN, const TensorView& g_NN) {
 }
 
 template <class Real, class Routine>
-void triangular(Routine routine, Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b) {
+void triangular_block(Routine routine, Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b) {
   const int m = narrow(b.shape[0]), n = narrow(b.shape[1]), lt = narrow(linalg::leading_dimension(t_NN)), lb = narrow(linalg::leading_dimension(b));
   const Real factor = static_cast<Real>(alpha);
   routine(side == Side::left ? "L" : "R", "U", transpose ? "T" : "N", "N", &m, &n, &factor, t_NN.as<const Real>(), &lt, b.as<Real>(), &lb, 1, 1, 1, 1);
+}
+
+/// Rows are independent of each other. Handed over whole, a tall matrix walks columns megabytes apart; panels of rows stay in cache, one on each
+/// core, and the result does not depend on how many there are.
+template <class Real, class Routine>
+void triangular(Routine routine, Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b) {
+  const std::int64_t rows = b.shape[0], panels = (rows + kSolvedRows - 1) / kSolvedRows;
+  if (side == Side::left || panels < 4 || b.shape[1] == 1) return triangular_block<Real>(routine, side, transpose, alpha, t_NN, b);
+  parallel_for(panels, b.numel() * b.shape[1], [&](std::int64_t panel) {
+    const std::int64_t first = panel * kSolvedRows;
+    triangular_block<Real>(routine, side, transpose, alpha, t_NN, b.slice(first, std::min(kSolvedRows, rows - first)));
+  });
 }
 
 }  // namespace

@@ -84,6 +84,18 @@ void check_form_q(const TensorView& factored_MN, const TensorView& tau_K, Device
                   factored_MN.shape[1], " with ", tau_K.shape[0], " reflectors: rows >= columns >= reflectors must hold");
 }
 
+void check_reconstruct(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, DeviceKind device) {
+  require_column_major(q_MN, device, "reconstruct_q: q");
+  const std::int64_t columns = q_MN.shape[1];
+  PANTHER_REQUIRE(q_MN.shape[0] >= columns, "reconstruct_q: q of ", q_MN.shape[0], " x ", columns, " has more columns than rows");
+  for (const TensorView& square : {r_NN, t_NN}) {
+    check_square(square, device, "reconstruct_q: r and t");
+    require_one_dtype(q_MN, square, "reconstruct_q: q, r and t");
+    PANTHER_REQUIRE(square.shape[0] == columns, "reconstruct_q: r and t must have ", columns, " columns, not ", square.shape[0]);
+  }
+  require_vector(tau_N, q_MN.dtype, columns, device, "reconstruct_q: tau");
+}
+
 void check_svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, DeviceKind device) {
   require_column_major(a_MN, device, "svd: a");
   const std::int64_t rows = a_MN.shape[0], columns = a_MN.shape[1], least = std::min(rows, columns);

@@ -19,6 +19,7 @@ void check_square(const TensorView& a_NN, DeviceKind device, const char* what);
 void check_qr(const TensorView& a_MN, const TensorView& tau_K, DeviceKind device);
 void check_multiply_q(const TensorView& factored_MK, const TensorView& tau_K, const TensorView& b_MC, DeviceKind device);
 void check_form_q(const TensorView& factored_MN, const TensorView& tau_K, DeviceKind device);
+void check_reconstruct(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, DeviceKind device);
 void check_svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, DeviceKind device);
 void check_eigh(const TensorView& a_NN, const TensorView& w_N, DeviceKind device);
 void check_gather(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device);

@@ -38,6 +38,11 @@ struct LapackKernels {
                      Stream stream) = nullptr;
   /// The first N columns of Q over factored_MN (M >= N >= K).
   void (*form_q)(const TensorView& factored_MN, const TensorView& tau_K, Allocator& allocator, Stream stream) = nullptr;
+  /// Turns a thin QR into GEQRF's format. q_MN has orthonormal columns (M >= N), r_NN is upper triangular: on return the reflectors stand below
+  /// the diagonal of q_MN and D r in its upper triangle with signs D, such that q r = H_1 ... H_N [D r; 0]; tau_N; and t_NN, upper triangular with
+  /// zeros below, so that H_1 ... H_N = I - V T V^T (LAPACK's orhr_col: LU without pivoting of q - D, which is stable for orthonormal q).
+  void (*reconstruct_q)(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, Allocator& allocator,
+                        Stream stream) = nullptr;
   /// LU with partial pivoting in place, GETRF's format; row i was swapped with row swaps_K[i] (0-based, host). Singular is allowed.
   void (*lu)(const TensorView& a_MN, std::span<std::int64_t> swaps_K, Allocator& allocator, Stream stream) = nullptr;
 

@@ -90,7 +90,7 @@ TEST_P(LapackTest, GramOfManyRowsPassesPanelBorders) {
 }
 
 TEST_P(LapackTest, TrianglesMultiplyAndSolveFromBothSides) {
-  for (const auto& [m, n] : {std::array<std::int64_t, 2>{0, 4}, {4, 0}, {1, 1}, {37, 5}, {130, 70}, {3000, 9}, {2, 600}}) {
+  for (const auto& [m, n] : {std::array<std::int64_t, 2>{0, 4}, {4, 0}, {1, 1}, {37, 5}, {130, 70}, {3000, 9}, {2500, 1}, {2, 600}}) {
     for (const Side side : {Side::left, Side::right}) {
       for (const bool transpose : {false, true}) {
         const std::int64_t size = side == Side::left ? m : n;
@@ -178,6 +178,32 @@ TEST_P(LapackTest, PivotedQrHasFallingDiagonalAndAPermutation) {
     copy_to(r, padded.block(0, k, 0, n));
     lapack->multiply_q(false, a.view, tau.view(), padded.view(), memory(), {});
     EXPECT_LE(norm(subtract(dense_of(padded.view()), take_columns(a.inside, pivots))), tolerance(a.inside)) << m << " x " << n;
+  }
+}
+
+TEST_P(LapackTest, ReconstructsReflectorsFromAThinQ) {
+  for (const auto& [m, n] : {std::array<std::int64_t, 2>{1, 1}, {5, 5}, {90, 1}, {130, 70}, {70, 70}, {9, 0}}) {
+    const Framed q(orthonormal_matrix(m, n, 15), dtype());
+    const Framed r(well_conditioned_triangle(n, 16), dtype());
+    Matrix tau = empty(n), t = empty(n, n);
+    lapack->reconstruct_q(q.view, r.view, tau.view(), t.view(), memory(), {});
+    const Dense expected = multiply(q.inside, upper_triangle(r.inside)), packed = dense_of(q.view);
+    const Matrix padded = matrix_of(Dense(m, n), dtype());
+    copy_to(upper_triangle(block(packed, 0, n, 0, n)), padded.block(0, n, 0, n));
+    lapack->multiply_q(false, q.view, tau.view(), padded.view(), memory(), {});
+    EXPECT_LE(norm(subtract(dense_of(padded.view()), expected)), 2 * tolerance(expected)) << m << " x " << n;
+    // I - V T V^T is what the reflectors multiply to.
+    Dense v = packed;
+    for (std::int64_t j = 0; j < n; ++j) {
+      std::fill_n(v.column(j), j, 0.0);
+      v(j, j) = 1;
+    }
+    const Dense factor = dense_of(t.view()), whole = subtract(identity(m), multiply(multiply(v, factor), transposed(v)));
+    EXPECT_EQ(factor.values, upper_triangle(factor).values);
+    Matrix by_reflectors = matrix_of(identity(m), dtype());
+    lapack->multiply_q(false, q.view, tau.view(), by_reflectors.view(), memory(), {});
+    EXPECT_LE(norm(subtract(whole, dense_of(by_reflectors.view()))), 4 * tolerance(identity(m))) << m << " x " << n;
+    EXPECT_TRUE(q.frame_intact());
   }
 }
 
