@@ -46,26 +46,36 @@ PanelSource<T> source_of(const void* data, DType dtype, std::int64_t outer_strid
   return source;
 }
 
+// 32 bytes: the compiler keeps wider vectors in memory on processors without AVX-512.
 template <class T> struct Lanes;
 template <> struct Lanes<float> {
-  typedef float type __attribute__((vector_size(64)));
-  typedef float unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+  typedef float type __attribute__((vector_size(32)));
+  typedef float unaligned __attribute__((vector_size(32), aligned(4), may_alias));
 };
 template <> struct Lanes<double> {
-  typedef double type __attribute__((vector_size(64)));
-  typedef double unaligned __attribute__((vector_size(64), aligned(8), may_alias));
+  typedef double type __attribute__((vector_size(32)));
+  typedef double unaligned __attribute__((vector_size(32), aligned(8), may_alias));
 };
 
 /// tile[6][64 bytes wide] += a-sliver times b-sliver; `tile_stride` elements between its rows.
 template <class T>
 PANTHER_VECTORISED void multiply_slivers(const T* a, const T* b, std::int64_t depth, T* tile, std::int64_t tile_stride) {
-  constexpr int width = kPanelColumns<T>;
-  typename Lanes<T>::type sum[kPanelRows] = {};
+  constexpr int width = kPanelColumns<T>, half = width / 2;
+  using Unaligned = typename Lanes<T>::unaligned;
+  typename Lanes<T>::type low[kPanelRows] = {}, high[kPanelRows] = {};
   for (std::int64_t p = 0; p < depth; ++p) {
-    const typename Lanes<T>::type row = *reinterpret_cast<const typename Lanes<T>::unaligned*>(b + p * width);
-    for (int i = 0; i < kPanelRows; ++i) sum[i] += a[p * kPanelRows + i] * row;
+    const typename Lanes<T>::type left = *reinterpret_cast<const Unaligned*>(b + p * width), right = *reinterpret_cast<const Unaligned*>(b + p * width + half);
+#pragma GCC unroll 6
+    for (int i = 0; i < kPanelRows; ++i) {
+      low[i] += a[p * kPanelRows + i] * left;
+      high[i] += a[p * kPanelRows + i] * right;
+    }
   }
-  for (int i = 0; i < kPanelRows; ++i) *reinterpret_cast<typename Lanes<T>::unaligned*>(tile + i * tile_stride) += sum[i];
+#pragma GCC unroll 6
+  for (int i = 0; i < kPanelRows; ++i) {
+    *reinterpret_cast<Unaligned*>(tile + i * tile_stride) += low[i];
+    *reinterpret_cast<Unaligned*>(tile + i * tile_stride + half) += high[i];
+  }
 }
 
 template <class T>

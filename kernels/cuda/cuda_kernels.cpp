@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/text.h"
+#include "kernels/cuda/dense_sketch.h"
 #include "kernels/cuda/entries.h"
 #include "kernels/cuda/hadamard.h"
 #include "kernels/cuda/sparse_sketch.h"
@@ -42,6 +43,7 @@ const KernelSet* cuda_kernels() {
   static const KernelSet set = [] {
     KernelSet made{"cuda", DeviceKind::cuda, cuda::gemm, cuda::sign_expand, cuda::sign_project, cuda::sign_lift, cuda::cast,
                    cuda::packed_sum, cuda::scale, cuda::sum_of_squares, cuda::adamw, cuda::sgd};
+    made.dense_sketch = &cuda::kDenseSketch;
     made.sparse_sketch = &cuda::kSparseSketch;
     made.hadamard = &cuda::kHadamard;
     made.linear = &cuda::linear_kernels();

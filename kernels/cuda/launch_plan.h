@@ -60,4 +60,15 @@ inline TilePlan plan_tiles(std::int64_t rows, std::int64_t columns, std::int64_t
   return {static_cast<unsigned>(divide_up(columns, tile_columns)), static_cast<unsigned>(std::min<std::int64_t>(65535, divide_up(rows, tile_rows)))};
 }
 
+/// Where the first tile begins before the product does, so that tiles start on whole generator blocks of the sketch.
+struct TileOrigin {
+  std::int64_t column = 0;
+  std::int64_t depth = 0;
+};
+
+/// Depth runs over elements, `granule` of them a block.
+inline constexpr TileOrigin project_origin(std::int64_t first_element, std::int64_t granule) { return {0, first_element % granule}; }
+/// Columns run over elements.
+inline constexpr TileOrigin lift_origin(std::int64_t first_element, std::int64_t granule) { return {first_element % granule, 0}; }
+
 }  // namespace panther::cuda

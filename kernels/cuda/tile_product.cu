@@ -1,8 +1,10 @@
 #include "kernels/cuda/tile_product.h"
 
 #include "kernels/check_arguments.h"
+#include "kernels/cuda/dense_sketch.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/entries.h"
+#include "kernels/cuda/real_block.cuh"
 #include "kernels/element/sign.h"
 
 namespace panther::cuda {
@@ -22,44 +24,86 @@ struct StoredOperand {
   const T* data;
   std::int64_t outer_stride, k_stride;
   static constexpr int kBitWords = 1;
+  using Sum = Accumulator<T>;
 
-  __device__ void prepare(std::uint32_t*, std::int64_t, std::int64_t) const {}
-  __device__ Accumulator<T> at(const std::uint32_t*, std::int64_t outer, std::int64_t k, int, int) const {
-    return convert<Accumulator<T>>(data[outer * outer_stride + k * k_stride]);
+  /// tile[depth][outer] from (outer, k) on; zero outside [0, outers) x [0, depth).
+  __device__ void load(std::uint32_t*, std::int64_t outer, std::int64_t k, std::int64_t outers, std::int64_t depth, Sum (*tile)[kTile + 1]) const {
+    for (int i = static_cast<int>(threadIdx.x); i < kTile * kDepth; i += kThreads) {
+      // Neighbouring threads follow the operand's unit stride.
+      const bool along_k = k_stride == 1;
+      const int o = along_k ? i / kDepth : i % kTile, d = along_k ? i % kDepth : i / kTile;
+      const bool inside = outer + o >= 0 && outer + o < outers && k + d >= 0 && k + d < depth;
+      tile[d][o] = inside ? convert<Sum>(data[(outer + o) * outer_stride + (k + d) * k_stride]) : Sum{0};
+    }
   }
 };
+
+/// A tile whose bits say which entries are -1: bit(outer, depth) of words already in `bits`. Entries beyond the sketch meet zeros of x.
+template <class Sum, class Bit>
+__device__ void fill_signs(Sum (*tile)[kTile + 1], const Bit& bit) {
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < kTile * kDepth; i += kThreads) {
+    const int o = i % kTile, d = i / kTile;
+    tile[d][o] = with_sign(Sum{1}, bit(o, d));
+  }
+}
 
 /// Columns are sign vectors and depth runs over their elements: bits of 64 vectors for 128 elements at a time.
 template <class T>
 struct VectorSigns {
-  SignKey key;
+  DenseSketch sketch;
   static constexpr int kBitWords = kTile * 4;
+  using Sum = Accumulator<T>;
 
-  __device__ void prepare(std::uint32_t* bits, std::int64_t vector, std::int64_t element) const {
-    if (element % 128 != 0 || threadIdx.x >= kTile) return;
-    const PhiloxBlock block = sign_block(key, static_cast<std::uint32_t>(vector + threadIdx.x), static_cast<std::uint32_t>(element / 128));
-    for (int w = 0; w < 4; ++w) bits[threadIdx.x * 4 + w] = block.word[w];
-  }
-  __device__ Accumulator<T> at(const std::uint32_t* bits, std::int64_t, std::int64_t element, int column, int) const {
-    return with_sign(Accumulator<T>{1}, (bits[column * 4 + element % 128 / 32] >> (element % 32)) & 1u);
+  __device__ void load(std::uint32_t* bits, std::int64_t vector, std::int64_t k, std::int64_t, std::int64_t, Sum (*tile)[kTile + 1]) const {
+    const std::int64_t element = sketch.first_element + k;  // a multiple of 16, by the product's origin
+    if (element % 128 == 0 && threadIdx.x < kTile) {
+      const PhiloxBlock block =
+          sign_block(sketch.key, static_cast<std::uint32_t>(sketch.first_vector + vector + threadIdx.x), static_cast<std::uint32_t>(element / 128));
+      for (int w = 0; w < 4; ++w) bits[threadIdx.x * 4 + w] = block.word[w];
+    }
+    fill_signs<Sum>(tile, [&](int o, int d) { return (bits[o * 4 + element % 128 / 32] >> ((element + d) % 32)) & 1u; });
   }
 };
 
 /// Columns are elements and depth runs over sign vectors: bits of 64 elements for 64 vectors at a time.
 template <class T>
 struct ElementSigns {
-  SignKey key;
+  DenseSketch sketch;
   static constexpr int kBitWords = kTile * 2;
+  using Sum = Accumulator<T>;
 
-  __device__ void prepare(std::uint32_t* bits, std::int64_t element, std::int64_t vector) const {
-    if (vector % kTile != 0 || threadIdx.x >= kTile) return;
-    const PhiloxBlock block = sign_block(key, static_cast<std::uint32_t>(vector + threadIdx.x), static_cast<std::uint32_t>(element / 128));
-    const bool upper = element % 128 != 0;
-    bits[threadIdx.x * 2] = upper ? block.word[2] : block.word[0];
-    bits[threadIdx.x * 2 + 1] = upper ? block.word[3] : block.word[1];
+  __device__ void load(std::uint32_t* bits, std::int64_t column, std::int64_t vector, std::int64_t, std::int64_t, Sum (*tile)[kTile + 1]) const {
+    const std::int64_t element = sketch.first_element + column;  // a multiple of 64, by the product's origin
+    if (vector % kTile == 0 && threadIdx.x < kTile) {
+      const PhiloxBlock block =
+          sign_block(sketch.key, static_cast<std::uint32_t>(sketch.first_vector + vector + threadIdx.x), static_cast<std::uint32_t>(element / 128));
+      const bool upper = element % 128 != 0;
+      bits[threadIdx.x * 2] = upper ? block.word[2] : block.word[0];
+      bits[threadIdx.x * 2 + 1] = upper ? block.word[3] : block.word[1];
+    }
+    fill_signs<Sum>(tile, [&](int o, int d) { return (bits[(vector + d) % kTile * 2 + o / 32] >> (o % 32)) & 1u; });
   }
-  __device__ Accumulator<T> at(const std::uint32_t* bits, std::int64_t, std::int64_t vector, int column, int) const {
-    return with_sign(Accumulator<T>{1}, (bits[vector % kTile * 2 + column / 32] >> (column % 32)) & 1u);
+};
+
+/// Gaussian or uniform entries, made where they are used: a thread draws one Philox block, four neighbouring elements of one vector.
+template <class T, bool lift>
+struct RealEntries {
+  DenseSketch sketch;
+  static constexpr int kBitWords = 1;
+  using Sum = Accumulator<T>;
+  static_assert(kTile * kDepth == 4 * kThreads, "one Philox block a thread");
+
+  __device__ void load(std::uint32_t*, std::int64_t column, std::int64_t k, std::int64_t, std::int64_t, Sum (*tile)[kTile + 1]) const {
+    // Elements run along columns when lifting, along depth when projecting; their absolute index is a multiple of 4 at the tile's corner.
+    constexpr int blocks = (lift ? kTile : kDepth) / 4;
+    const int block = static_cast<int>(threadIdx.x) % blocks, vector = static_cast<int>(threadIdx.x) / blocks;
+    const NormalBlock entries = real_block(sketch, static_cast<std::uint32_t>(sketch.first_vector + (lift ? k : column) + vector),
+                                           static_cast<std::uint32_t>((sketch.first_element + (lift ? column : k)) / 4 + block));
+    for (int w = 0; w < 4; ++w) {
+      const int e = block * 4 + w;
+      tile[lift ? vector : e][lift ? e : vector] = static_cast<Sum>(entries.value[w]);
+    }
   }
 };
 
@@ -81,35 +125,17 @@ struct Result {
 };
 
 template <class T, class B>
-__device__ void load_step(const StoredOperand<T>& a, const B& b, const Shape& shape, std::int64_t row, std::int64_t column, std::int64_t k,
-                          const std::uint32_t* bits, Accumulator<T> (*a_tile)[kTile + 1], Accumulator<T> (*b_tile)[kTile + 1]) {
-  for (int i = static_cast<int>(threadIdx.x); i < kTile * kDepth; i += kThreads) {
-    // Neighbouring threads follow the operand's unit stride.
-    const bool along_k = a.k_stride == 1;
-    const int outer = along_k ? i / kDepth : i % kTile, depth = along_k ? i % kDepth : i / kTile;
-    const bool inside = row + outer < shape.rows && k + depth < shape.depth;
-    a_tile[depth][outer] = inside ? a.at(nullptr, row + outer, k + depth, outer, depth) : Accumulator<T>{0};
-  }
-  for (int i = static_cast<int>(threadIdx.x); i < kTile * kDepth; i += kThreads) {
-    const int outer = i % kTile, depth = i / kTile;
-    const bool inside = column + outer < shape.columns && k + depth < shape.depth;
-    b_tile[depth][outer] = inside ? b.at(bits, column + outer, k + depth, outer, depth) : Accumulator<T>{0};
-  }
-}
-
-template <class T, class B>
-__global__ void __launch_bounds__(kThreads) product_kernel(Shape shape, StoredOperand<T> a, B b, Result<T> result) {
+__global__ void __launch_bounds__(kThreads) product_kernel(Shape shape, TileOrigin origin, StoredOperand<T> a, B b, Result<T> result) {
   using Sum = Accumulator<T>;
   __shared__ Sum a_tile[kDepth][kTile + 1], b_tile[kDepth][kTile + 1];
   __shared__ std::uint32_t bits[B::kBitWords];
   const int across = static_cast<int>(threadIdx.x) % 16, down = static_cast<int>(threadIdx.x) / 16;
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kTile;
+  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kTile - origin.column;
   for (std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * kTile; row < shape.rows; row += static_cast<std::int64_t>(gridDim.y) * kTile) {
     Sum sum[kEach][kEach] = {};
-    for (std::int64_t k = 0; k < shape.depth; k += kDepth) {
-      b.prepare(bits, column, k);
-      __syncthreads();
-      load_step(a, b, shape, row, column, k, bits, a_tile, b_tile);
+    for (std::int64_t k = -origin.depth; k < shape.depth; k += kDepth) {
+      a.load(nullptr, row, k, shape.rows, shape.depth, a_tile);
+      b.load(bits, column, k, shape.columns, shape.depth, b_tile);
       __syncthreads();
 #pragma unroll
       for (int p = 0; p < kDepth; ++p) {
@@ -119,7 +145,7 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Shape shape, StoredOp
 #pragma unroll
         for (int i = 0; i < kEach; ++i) {
 #pragma unroll
-          for (int j = 0; j < kEach; ++j) sum[i][j] += left[i] * right[j];
+          for (int j = 0; j < kEach; ++j) sum[i][j] = fma(left[i], right[j], sum[i][j]);
         }
       }
       __syncthreads();
@@ -129,20 +155,20 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Shape shape, StoredOp
 #pragma unroll
       for (int j = 0; j < kEach; ++j) {
         const std::int64_t r = row + down + 16 * i, c = column + across + 16 * j;
-        if (r < shape.rows && c < shape.columns) result.write(r, c, sum[i][j]);
+        if (r < shape.rows && c >= 0 && c < shape.columns) result.write(r, c, sum[i][j]);
       }
     }
   }
 }
 
 template <class T, class B>
-void launch(const Shape& shape, const StoredOperand<T>& a, const B& b, double alpha, double beta, const TensorView& c, const TensorView& bias,
-            cudaStream_t stream) {
+void launch(const Shape& shape, TileOrigin origin, const StoredOperand<T>& a, const B& b, double alpha, double beta, const TensorView& c,
+            const TensorView& bias, cudaStream_t stream) {
   if (shape.rows == 0 || shape.columns == 0) return;
-  const TilePlan plan = plan_tiles(shape.rows, shape.columns, kTile, kTile);
+  const TilePlan plan = plan_tiles(shape.rows, shape.columns + origin.column, kTile, kTile);
   const Result<T> result{static_cast<Accumulator<T>>(alpha), static_cast<Accumulator<T>>(beta), c.as<T>(), c.strides[0], c.strides[1],
                          bias.as<const T>(), bias.strides[0]};
-  product_kernel<T, B><<<dim3(plan.columns, plan.rows), kThreads, 0, stream>>>(shape, a, b, result);
+  product_kernel<T, B><<<dim3(plan.columns, plan.rows), kThreads, 0, stream>>>(shape, origin, a, b, result);
   check_launch("product");
 }
 
@@ -158,26 +184,48 @@ void tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
   with_floating(c_MN.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const StoredOperand<T> columns{b_KN.as<const T>(), b_KN.strides[1], b_KN.strides[0]};
-    launch<T>({c_MN.shape[0], c_MN.shape[1], a_MK.shape[1]}, rows_of<T>(a_MK), columns, alpha, beta, c_MN, bias_N, stream);
+    launch<T>({c_MN.shape[0], c_MN.shape[1], a_MK.shape[1]}, {}, rows_of<T>(a_MK), columns, alpha, beta, c_MN, bias_N, stream);
   });
 }
 
-void sign_project(SignKey key, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Stream stream) {
-  check::sign_product("sign_project", x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
+namespace {
+
+void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator&, Stream stream) {
+  check::dense_product("dense sketch project", sketch, x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
   const DeviceScope scope(out_BV.device.index);
   with_floating(out_BV.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch<T>({out_BV.shape[0], out_BV.shape[1], x_BE.shape[1]}, rows_of<T>(x_BE), VectorSigns<T>{key}, alpha, beta, out_BV, TensorView{}, native(stream));
+    const Shape shape{out_BV.shape[0], out_BV.shape[1], x_BE.shape[1]};
+    const bool signs = sketch.distribution == DenseDistribution::signs;
+    const TileOrigin origin = project_origin(sketch.first_element, signs ? 128 : 4);
+    if (signs) launch<T>(shape, origin, rows_of<T>(x_BE), VectorSigns<T>{sketch}, alpha, beta, out_BV, TensorView{}, native(stream));
+    else launch<T>(shape, origin, rows_of<T>(x_BE), RealEntries<T, false>{sketch}, alpha, beta, out_BV, TensorView{}, native(stream));
   });
 }
 
-void sign_lift(SignKey key, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Stream stream) {
-  check::sign_product("sign_lift", x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
+void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator&, Stream stream) {
+  check::dense_product("dense sketch lift", sketch, x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
   const DeviceScope scope(out_BE.device.index);
   with_floating(out_BE.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch<T>({out_BE.shape[0], out_BE.shape[1], x_BV.shape[1]}, rows_of<T>(x_BV), ElementSigns<T>{key}, alpha, beta, out_BE, TensorView{}, native(stream));
+    const Shape shape{out_BE.shape[0], out_BE.shape[1], x_BV.shape[1]};
+    const bool signs = sketch.distribution == DenseDistribution::signs;
+    const TileOrigin origin = lift_origin(sketch.first_element, signs ? kTile : 4);
+    if (signs) launch<T>(shape, origin, rows_of<T>(x_BV), ElementSigns<T>{sketch}, alpha, beta, out_BE, TensorView{}, native(stream));
+    else launch<T>(shape, origin, rows_of<T>(x_BV), RealEntries<T, true>{sketch}, alpha, beta, out_BE, TensorView{}, native(stream));
   });
 }
+
+}  // namespace
+
+void sign_project(SignKey key, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Stream stream) {
+  project({.key = key}, alpha, x_BE, beta, out_BV, plain_allocator(), stream);
+}
+
+void sign_lift(SignKey key, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Stream stream) {
+  lift({.key = key}, alpha, x_BV, beta, out_BE, plain_allocator(), stream);
+}
+
+const DenseSketchKernels kDenseSketch{expand, project, lift};
 
 }  // namespace panther::cuda

@@ -56,5 +56,24 @@ TEST(LaunchPlan, ReductionShapeFitsItsTree) {
   EXPECT_EQ(kThreads & (kThreads - 1), 0);
 }
 
+// Tiles of a sketch product begin on whole generator blocks: the corner's absolute element is a multiple of the granule, tiles cover the
+// window, and none lies wholly before it.
+TEST(LaunchPlan, SketchTilesBeginOnWholeBlocks) {
+  for (const std::int64_t granule : {4, 64, 128}) {
+    for (const std::int64_t first : {0, 1, 63, 64, 127, 128, 1000003}) {
+      const TileOrigin project = project_origin(first, granule), lift = lift_origin(first, granule);
+      EXPECT_EQ((first - project.depth) % granule, 0);
+      EXPECT_EQ((first - lift.column) % granule, 0);
+      EXPECT_EQ(project.column + lift.depth, 0);
+      EXPECT_LT(lift.column, granule);
+      EXPECT_LT(project.depth, granule);
+      if (granule > 64) continue;  // columns come in tiles of 64
+      const TilePlan plan = plan_tiles(100, 130 + lift.column, 64, 64);
+      EXPECT_GE(plan.columns * std::int64_t{64} - lift.column, 130);
+      EXPECT_LT((plan.columns - 1) * std::int64_t{64} - lift.column, 130);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace panther::cuda

@@ -44,7 +44,7 @@ void bench(DType dtype, const std::string& kind, std::int64_t k, const measure::
   const auto timings = measure::time_in_turns(
       {[&] { apply_right(*sketch, {}, true, 1.0, a.view, 0.0, ours.view); },
        [&] { cpu_kernels().gemm(1.0, a.view, s.view.transposed(), 0.0, peer.view, {}, {}, {}); }},
-      {.warm_ups = 1, .least_runs = 3, .most_runs = 7, .budget_seconds = 1.5});
+      {.warm_ups = 1, .least_runs = 3, .most_runs = 7, .budget_seconds = 1.2});
   measure::Figure figure{.name = concat("dense_sketch.", kind), .shape = concat(kRows, "x", kColumns, " -> ", k), .dtype = std::string(dtype_name(dtype))};
   figure.timing = timings[0];
   figure.flops = 2.0 * kRows * kColumns * static_cast<double>(k);
