@@ -4,6 +4,7 @@
 
 #include "kernels/check_arguments.h"
 #include "kernels/cpu/entries.h"
+#include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/real_entries.h"
 #include "kernels/cpu/real_product.h"
@@ -52,9 +53,19 @@ void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, doubl
   real_product(sketch, true, alpha, x_BV, beta, out_BE, allocator);
 }
 
+template <class T>
+void multiply_as(double alpha, const TensorView& a, const TensorView& b, double beta, const TensorView& c) {
+  packed_gemm<T>({c.shape[0], c.shape[1], a.shape[1], static_cast<T>(alpha), static_cast<T>(beta), rows_of<T>(a), columns_of<T>(b), nullptr, 0, c});
+}
+
+void multiply(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Stream) {
+  check::gemm(a_MK, b_KN, c_MN, {});
+  c_MN.dtype == DType::f64 ? multiply_as<double>(alpha, a_MK, b_KN, beta, c_MN) : multiply_as<float>(alpha, a_MK, b_KN, beta, c_MN);
+}
+
 }  // namespace
 
-const DenseSketchKernels kDenseSketch{expand, project, lift};
+const DenseSketchKernels kDenseSketch{expand, project, lift, multiply};
 
 void sign_project(SignKey key, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Stream) {
   check::sign_product("sign_project", x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);

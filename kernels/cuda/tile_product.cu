@@ -216,6 +216,12 @@ void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, doubl
   });
 }
 
+void multiply(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Stream stream) {
+  check::gemm(a_MK, b_KN, c_MN, {});
+  const DeviceScope scope(c_MN.device.index);
+  tile_gemm(alpha, a_MK, b_KN, beta, c_MN, {}, native(stream));
+}
+
 }  // namespace
 
 void sign_project(SignKey key, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Stream stream) {
@@ -226,6 +232,6 @@ void sign_lift(SignKey key, double alpha, const TensorView& x_BV, double beta, c
   lift({.key = key}, alpha, x_BV, beta, out_BE, plain_allocator(), stream);
 }
 
-const DenseSketchKernels kDenseSketch{expand, project, lift};
+const DenseSketchKernels kDenseSketch{expand, project, lift, multiply};
 
 }  // namespace panther::cuda

@@ -38,6 +38,9 @@ struct DenseSketchKernels {
   /// out_BE = alpha x_BV S + beta out_BE.
   void (*lift)(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator& allocator,
                Stream stream) = nullptr;
+  /// c_MN = alpha a_MK b_KN + beta c_MN for stored matrices, with bits that depend on neither thread count nor on which rows and columns are asked
+  /// for. KernelSet::gemm does not promise that: OpenBLAS's differ between one thread and two.
+  void (*multiply)(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Stream stream) = nullptr;
 };
 
 }  // namespace panther

@@ -72,11 +72,11 @@ class HaarOperator final : public SketchOperator {
     const Scratch w = factor(context, a, a.dtype), middle(context, a, a.dtype, spec_.rows, a.shape[1]);
     const TensorView rows = w.view.slice(b.first_row, b.rows);
     if (transpose) {
-      context.kernels.gemm(1.0, rows.transposed(), a, 0.0, middle.view, {}, {}, context.stream);
+      kernels(context).multiply(1.0, rows.transposed(), a, 0.0, middle.view, context.stream);
       kernels(context).lift(gaussian(b), alpha, middle.view.transposed(), beta, out.transposed(), context.allocator, context.stream);
     } else {
       kernels(context).project(gaussian(b), 1.0, a.transposed(), 0.0, middle.view.transposed(), context.allocator, context.stream);
-      context.kernels.gemm(alpha, rows, middle.view, beta, out, {}, {}, context.stream);
+      kernels(context).multiply(alpha, rows, middle.view, beta, out, context.stream);
     }
   }
 
