@@ -24,6 +24,7 @@ std::int64_t aligned(std::int64_t elements, DType dtype) {
 void check(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
   PANTHER_REQUIRE(limits.first_bytes > 0 && limits.bucket_bytes > 0, "bucket sizes must be positive; got first ", limits.first_bytes,
                   " and others ", limits.bucket_bytes, " bytes");
+  PANTHER_REQUIRE(limits.last_bytes >= 0, "the last bucket cannot have ", limits.last_bytes, " bytes");
   PANTHER_REQUIRE(limits.first_tail >= 0 && limits.other_tail >= 0, "bucket tails cannot be negative; got ", limits.first_tail, " and ",
                   limits.other_tail);
   for (const GradientSlot& slot : slots) {
@@ -38,18 +39,20 @@ void check(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
 /// Buckets being filled, one per (dtype, tag), and those that are closed.
 class Packer {
  public:
-  explicit Packer(const BucketLimits& limits) : limits_(limits) {}
+  Packer(const BucketLimits& limits, std::int64_t bytes) : limits_(limits), ahead_(bytes) {}
 
   void add(std::int64_t index, const GradientSlot& slot) {
     Bucket& open = open_[{slot.dtype, slot.tag}];
     const std::int64_t bytes = slot.numel * element_bytes(slot.dtype);
-    const std::int64_t filled = open.numel * element_bytes(slot.dtype);
-    if (filled + bytes > limit() && 2 * filled >= limit()) close(open);
+    const std::int64_t filled = open.numel * element_bytes(slot.dtype), most = limit(filled + ahead_);
+    if (filled + bytes > most && 2 * filled >= most) close(open);
     open.dtype = slot.dtype;
     open.tag = slot.tag;
     open.members.push_back({index, open.numel, slot.numel, slot.name, slot.rows, slot.columns});
     open.numel = aligned(open.numel + slot.numel, slot.dtype);
-    if (open.numel * element_bytes(slot.dtype) >= limit()) close(open);
+    ahead_ -= bytes;
+    const std::int64_t now = open.numel * element_bytes(slot.dtype);
+    if (now >= limit(now + ahead_)) close(open);
   }
 
   /// All buckets, in the order in which their last gradients become ready.
@@ -64,7 +67,12 @@ class Packer {
   }
 
  private:
-  std::int64_t limit() const { return closed_.empty() ? limits_.first_bytes : limits_.bucket_bytes; }
+  /// `left`: bytes in the open bucket and in all slots to come.
+  std::int64_t limit(std::int64_t left) const {
+    if (closed_.empty()) return limits_.first_bytes;
+    if (limits_.last_bytes == 0) return limits_.bucket_bytes;
+    return std::max(std::min(limits_.bucket_bytes, left / 2), limits_.last_bytes);
+  }
 
   void close(Bucket& bucket) {
     if (!bucket.members.empty()) closed_.push_back(std::move(bucket));
@@ -72,6 +80,7 @@ class Packer {
   }
 
   BucketLimits limits_;
+  std::int64_t ahead_;  ///< bytes of the slots not yet added
   std::map<std::pair<DType, int>, Bucket> open_;
   std::vector<Bucket> closed_;
 };
@@ -101,12 +110,15 @@ BucketLimits automatic_limits(std::int64_t total_bytes) {
   constexpr std::int64_t kSmallest = 128 << 10;
   constexpr std::int64_t kLargest = 25 << 20;
   const std::int64_t bucket = std::clamp(total_bytes / 8, kSmallest, kLargest);
-  return {.first_bytes = bucket / 2, .bucket_bytes = bucket};
+  constexpr std::int64_t kSmallestLast = 32 << 10;
+  return {.first_bytes = bucket / 2, .bucket_bytes = bucket, .last_bytes = std::max(kSmallestLast, bucket / 8)};
 }
 
 BucketPlan plan_buckets(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
   check(slots, limits);
-  Packer packer(limits);
+  std::int64_t bytes = 0;
+  for (const GradientSlot& slot : slots) bytes += slot.numel * element_bytes(slot.dtype);
+  Packer packer(limits, bytes);
   for (std::size_t i = slots.size(); i-- > 0;) packer.add(static_cast<std::int64_t>(i), slots[i]);
   BucketPlan plan;
   plan.buckets = packer.finish();

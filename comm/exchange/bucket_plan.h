@@ -22,12 +22,14 @@ struct GradientSlot {
 struct BucketLimits {
   std::int64_t first_bytes = 256 << 10;   ///< small, so that communication starts early in backward
   std::int64_t bucket_bytes = 4 << 20;
+  std::int64_t last_bytes = 0;            ///< > 0: towards the end a bucket holds half of what is left, down to this
   std::int64_t first_tail = 0;            ///< elements kept free behind the gradients of the first bucket (control word)
   std::int64_t other_tail = 0;            ///< the same for the others (contribution count of checked mode)
 };
 
 /// Sizes for gradients of `total_bytes`: an eighth of them to a bucket (at least 128 KiB, below which latency rules, and at most 25 MiB), so
-/// that most of what is sent overlaps with backward; half of that for the first. Tails are left to the caller. Pure.
+/// that most of what is sent overlaps with backward; half of that for the first, because sending starts with it, and an eighth (at least 32 KiB) for the
+/// last, because nothing hides it. Tails are left to the caller. Pure.
 PANTHER_COMM_API BucketLimits automatic_limits(std::int64_t total_bytes);
 
 /// Place of a slot inside its bucket's flat buffer.
@@ -54,7 +56,7 @@ struct BucketPlan {
 };
 
 /// Reverse order of the slots (backward order), closed at the byte limits, tags and dtypes kept apart. Until the first bucket
-/// is closed the limit is `first_bytes`. A slot that does not fit closes the bucket before it when that is at least half full,
+/// is closed the limit is `first_bytes`, later `bucket_bytes` or less near the end (`last_bytes`). A slot that does not fit closes the bucket before it when that is at least half full,
 /// and else travels in it: a bucket is never larger than half a limit plus one slot, or the limit. Buckets stand in the order
 /// in which backward completes them. Throws InvalidArgument for negative sizes, limits below 1, matrix
 /// shapes that do not fit and dtypes that are no gradients.

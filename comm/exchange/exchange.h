@@ -21,6 +21,7 @@ struct PANTHER_COMM_API ExchangeConfig {
   std::string codec = "none";              ///< wire format, a name of codec_registry(); docs/codecs.md
   std::int64_t bucket_bytes = 4 << 20;
   std::int64_t first_bucket_bytes = 256 << 10;
+  std::int64_t last_bucket_bytes = 0;      ///< BucketLimits::last_bytes
   bool checked = false;                    ///< CRC-32C and contribution count per message (comm/exchange/integrity.h says what they see)
   CodecSettings settings = {};
 };

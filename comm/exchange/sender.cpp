@@ -45,8 +45,11 @@ void check_codec(const CodecFactory& factory, const BucketPlan& plan, const std:
 }  // namespace
 
 BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
-  if (ranks == 1) return {config.first_bucket_bytes, config.bucket_bytes, 0, 0};
-  return {config.first_bucket_bytes, config.bucket_bytes, control_elements(ranks), config.checked ? ranks : 0};
+  BucketLimits limits{.first_bytes = config.first_bucket_bytes, .bucket_bytes = config.bucket_bytes, .last_bytes = config.last_bucket_bytes};
+  if (ranks == 1) return limits;
+  limits.first_tail = control_elements(ranks);
+  limits.other_tail = config.checked ? ranks : 0;
+  return limits;
 }
 
 Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan,

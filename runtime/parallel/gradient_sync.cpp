@@ -19,7 +19,9 @@ comm::ExchangeConfig exchange_config(const CommConfig& config, const std::vector
   const comm::BucketLimits automatic = comm::automatic_limits(total_bytes);
   const std::int64_t bucket = config.bucket_bytes > 0 ? config.bucket_bytes : automatic.bucket_bytes;
   const std::int64_t first = config.first_bucket_bytes > 0 ? config.first_bucket_bytes : std::max<std::int64_t>(1, bucket / 2);
-  return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .checked = config.checked};
+  // Whoever sets a size gets that size.
+  const std::int64_t last = config.bucket_bytes > 0 ? 0 : automatic.last_bytes;
+  return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .last_bucket_bytes = last, .checked = config.checked};
 }
 
 std::chrono::nanoseconds timeout_of(const CommConfig& config) {

@@ -102,7 +102,9 @@ TEST(BucketPlan, PropertiesOfRandomModels) {
   std::mt19937_64 random(7);
   for (int trial = 0; trial < 500; ++trial) {
     const std::vector<GradientSlot> slots = random_slots(random);
-    const BucketLimits limits{static_cast<std::int64_t>(1 + random() % 5000), static_cast<std::int64_t>(1 + random() % 20000), 9, 2};
+    const auto draw = [&](std::uint64_t most) { return static_cast<std::int64_t>(1 + random() % most); };
+    const std::int64_t first = draw(5000), each = draw(20000), last = trial % 2 == 0 ? 0 : draw(5000);
+    const BucketLimits limits{.first_bytes = first, .bucket_bytes = each, .last_bytes = last, .first_tail = 9, .other_tail = 2};
     const BucketPlan plan = plan_buckets(slots, limits);
     EXPECT_EQ(plan_digest(plan), plan_digest(plan_buckets(slots, limits)));
     std::set<std::int64_t> seen;
@@ -153,6 +155,20 @@ TEST(BucketPlan, AutomaticSizesAreAnEighthWithinBounds) {
   EXPECT_EQ(automatic_limits(8 << 20).bucket_bytes, 1 << 20);
   EXPECT_EQ(automatic_limits(8 << 20).first_bytes, 512 << 10);
   EXPECT_EQ(automatic_limits(std::int64_t{4} << 30).bucket_bytes, 25 << 20);
+}
+
+TEST(BucketPlan, TheLastBucketsShrink) {
+  // 16 slots of 1024 bytes, buckets of 4096, the last down to 1024: what is left halves from 8192 bytes on.
+  const std::vector<GradientSlot> slots(16, GradientSlot{"g", 256});
+  const BucketPlan plan = plan_buckets(slots, {.first_bytes = 4096, .bucket_bytes = 4096, .last_bytes = 1024});
+  std::vector<std::size_t> members;
+  for (const Bucket& bucket : plan.buckets) members.push_back(bucket.members.size());
+  EXPECT_EQ(members, (std::vector<std::size_t>{4, 4, 4, 2, 1, 1}));
+  const BucketPlan level = plan_buckets(slots, {.first_bytes = 4096, .bucket_bytes = 4096});
+  EXPECT_EQ(level.buckets.size(), 4u);
+  EXPECT_EQ(automatic_limits(8 << 20).last_bytes, 128 << 10);
+  EXPECT_EQ(automatic_limits(0).last_bytes, 32 << 10);
+  EXPECT_THROW(plan_buckets(slots, {.last_bytes = -1}), Error);
 }
 
 }  // namespace
