@@ -6,6 +6,7 @@
 #include "core/exit_code.h"
 #include "core/registry.h"
 #include "runtime/commands/commands.h"
+#include "runtime/tensor/host_memory.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ int dispatch(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit becomes an Io error of the write
+  panther::runtime::keep_freed_memory();
   const int code = panther::run_main(dispatch, argc, argv);
   std::fflush(nullptr);
   return code;
