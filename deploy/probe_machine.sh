@@ -24,6 +24,18 @@ first_of() {
   return 1
 }
 
+# The first of the libraries that a CUDA toolkit lacks; false when it has all: first_missing <toolkit> <library>...
+first_missing() {
+  local toolkit=$1 library
+  for library in "${@:2}"; do
+    if ! first_of "$toolkit"/{lib64,lib,targets/x86_64-linux/lib}/"$library" >/dev/null; then
+      printf '%s\n' "$library"
+      return 0
+    fi
+  done
+  return 1
+}
+
 # The CUDA runtime in a process must be torch's, so the toolkit's major version has to be that of the pinned wheel.
 cuda_major=13
 nvcc=$(first_of "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" /usr/local/cuda/bin/nvcc || command -v nvcc || true)
@@ -36,8 +48,8 @@ else
   if [[ ${release%%.*} != "$cuda_major" ]]; then
     record CUDA OFF "toolkit $release in $toolkit; torch needs $cuda_major.x"
     toolkit=''
-  elif ! first_of "$toolkit"/{lib64,lib,targets/x86_64-linux/lib}/libcublasLt.so >/dev/null; then
-    record CUDA OFF "no libcublasLt.so in $toolkit"
+  elif missing=$(first_missing "$toolkit" libcublasLt.so libcublas.so libcusolver.so); then
+    record CUDA OFF "no $missing in $toolkit"
     toolkit=''
   else
     record CUDA ON "toolkit $release in $toolkit"

@@ -47,6 +47,7 @@ const KernelSet* cuda_kernels() {
     made.sparse_sketch = &cuda::kSparseSketch;
     made.hadamard = &cuda::kHadamard;
     made.linear = &cuda::linear_kernels();
+    made.lapack = cuda::lapack_kernels();
     return made;
   }();
   return reason().empty() ? &set : nullptr;

@@ -15,5 +15,6 @@ void scale(double factor, const TensorView& destination, Stream stream);
 void sum_of_squares(std::span<const TensorView> tensors, const TensorView& sum_f64, Stream stream);
 void adamw(std::span<const OptimizerTensor> tensors, const AdamWStep& step, Stream stream);
 void sgd(std::span<const OptimizerTensor> tensors, const SgdStep& step, Stream stream);
+const LapackKernels* lapack_kernels();
 
 }  // namespace panther::cuda

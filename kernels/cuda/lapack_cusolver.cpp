@@ -1,0 +1,437 @@
+// CUDA's LapackKernels: triangles and Gram matrices by cuBLAS, factorizations by cuSOLVER, one handle of each per device. Calls that need a
+// status wait for the stream. Column pivoting and the small LU of reconstruct_q run on the host: cuSOLVER has neither.
+#include <cublas_v2.h>
+#include <cusolverDn.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/error.h"
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/device_memory.h"
+#include "kernels/cuda/entries.h"
+#include "kernels/cuda/lapack_columns.h"
+#include "kernels/linalg/lapack_arguments.h"
+#include "kernels/matrix.h"
+
+namespace panther::cuda {
+namespace {
+
+void check_blas(cublasStatus_t status, const char* what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  fail(status == CUBLAS_STATUS_ALLOC_FAILED ? ErrorCode::OutOfMemory : ErrorCode::DeviceFault, what, ": ", cublasGetStatusString(status));
+}
+
+void check_solver(cusolverStatus_t status, const char* what) {
+  if (status == CUSOLVER_STATUS_SUCCESS) return;
+  fail(status == CUSOLVER_STATUS_ALLOC_FAILED ? ErrorCode::OutOfMemory : ErrorCode::DeviceFault, what, ": cuSOLVER status ", static_cast<int>(status));
+}
+
+/// The libraries' handles of one device. A handle serves one stream at a time, so its user holds the lock while calls are enqueued. Handles live
+/// as long as the process: at exit the driver may already be gone.
+struct Handles {
+  std::mutex mutex;
+  cublasHandle_t blas = nullptr;
+  cusolverDnHandle_t solver = nullptr;
+};
+
+Handles& handles_of(int device) {
+  static std::mutex mutex;
+  static std::map<int, Handles>& all = *new std::map<int, Handles>;
+  const std::lock_guard lock(mutex);
+  Handles& handles = all[device];
+  if (handles.blas == nullptr) check_blas(cublasCreate(&handles.blas), "cublasCreate");
+  if (handles.solver == nullptr) check_solver(cusolverDnCreate(&handles.solver), "cusolverDnCreate");
+  return handles;
+}
+
+/// The device current, its handles locked and on the stream.
+class Session {
+ public:
+  Session(const TensorView& a, Stream stream) : scope_(a.device.index), handles_(handles_of(a.device.index)), lock_(handles_.mutex) {
+    check_blas(cublasSetStream(handles_.blas, native(stream)), "cublasSetStream");
+    check_solver(cusolverDnSetStream(handles_.solver, native(stream)), "cusolverDnSetStream");
+  }
+  cublasHandle_t blas() const { return handles_.blas; }
+  cusolverDnHandle_t solver() const { return handles_.solver; }
+
+ private:
+  DeviceScope scope_;
+  Handles& handles_;
+  std::lock_guard<std::mutex> lock_;
+};
+
+template <class Real>
+struct Vendor;
+
+#define PANTHER_VENDOR_OF(P, Real)                                      \
+  template <>                                                           \
+  struct Vendor<Real> {                                                 \
+    static constexpr auto syrk = cublas##P##syrk;                       \
+    static constexpr auto trsm = cublas##P##trsm;                       \
+    static constexpr auto trmm = cublas##P##trmm;                       \
+    static constexpr auto geam = cublas##P##geam;                       \
+    static constexpr auto potrf_size = cusolverDn##P##potrf_bufferSize; \
+    static constexpr auto potrf = cusolverDn##P##potrf;                 \
+    static constexpr auto geqrf_size = cusolverDn##P##geqrf_bufferSize; \
+    static constexpr auto geqrf = cusolverDn##P##geqrf;                 \
+    static constexpr auto ormqr_size = cusolverDn##P##ormqr_bufferSize; \
+    static constexpr auto ormqr = cusolverDn##P##ormqr;                 \
+    static constexpr auto orgqr_size = cusolverDn##P##orgqr_bufferSize; \
+    static constexpr auto orgqr = cusolverDn##P##orgqr;                 \
+    static constexpr auto getrf_size = cusolverDn##P##getrf_bufferSize; \
+    static constexpr auto getrf = cusolverDn##P##getrf;                 \
+    static constexpr auto gesvd_size = cusolverDn##P##gesvd_bufferSize; \
+    static constexpr auto gesvd = cusolverDn##P##gesvd;                 \
+    static constexpr auto syevd_size = cusolverDn##P##syevd_bufferSize; \
+    static constexpr auto syevd = cusolverDn##P##syevd;                 \
+  };
+PANTHER_VENDOR_OF(S, float)
+PANTHER_VENDOR_OF(D, double)
+#undef PANTHER_VENDOR_OF
+
+int narrow(std::int64_t size) { return static_cast<int>(size); }  // checked by require_column_major
+int leading(const TensorView& a) { return narrow(linalg::leading_dimension(a)); }
+
+template <class Body>
+void by_dtype(const TensorView& a, Body&& body) {
+  if (a.dtype == DType::f64) return body(double{});
+  body(float{});
+}
+
+/// cuSOLVER's scratch and the word where it reports.
+template <class Real>
+class Scratch {
+ public:
+  Scratch(Allocator& allocator, const TensorView& a, Stream stream, int size)
+      : stream_(stream), work_(allocator, static_cast<std::size_t>(std::max(size, 1)) * sizeof(Real), a.device, stream),
+        info_(allocator, sizeof(int), a.device, stream) {}
+  Real* work() const { return static_cast<Real*>(work_.data()); }
+  int* info() const { return static_cast<int*>(info_.data()); }
+  /// Waits.
+  int report() const {
+    int value = 0;
+    copy_async(&value, info_.data(), sizeof(int), stream_);
+    stream_synchronize(stream_);
+    return value;
+  }
+
+ private:
+  Stream stream_;
+  Workspace work_, info_;
+};
+
+/// A column-major copy on the host, or back. Waits.
+Matrix to_host(const TensorView& a, Stream stream) {
+  Matrix copy(plain_allocator(), Device{}, Stream{}, a.dtype, a.shape[0], a.shape[1]);
+  const std::size_t width = static_cast<std::size_t>(a.shape[0]) * size_of(a.dtype), pitch = static_cast<std::size_t>(leading(a)) * size_of(a.dtype);
+  if (copy.empty()) return copy;
+  check_status(cudaMemcpy2DAsync(copy.view().data, width, a.data, pitch, width, static_cast<std::size_t>(a.shape[1]), cudaMemcpyDefault, native(stream)),
+               "cudaMemcpy2DAsync");
+  stream_synchronize(stream);
+  return copy;
+}
+
+void to_device(const Matrix& host, const TensorView& a, Stream stream) {
+  const std::size_t width = static_cast<std::size_t>(a.shape[0]) * size_of(a.dtype), pitch = static_cast<std::size_t>(leading(a)) * size_of(a.dtype);
+  if (host.empty()) return;
+  check_status(cudaMemcpy2DAsync(a.data, pitch, host.view().data, width, width, static_cast<std::size_t>(a.shape[1]), cudaMemcpyDefault, native(stream)),
+               "cudaMemcpy2DAsync");
+  stream_synchronize(stream);
+}
+
+TensorView as_column(const TensorView& vector) {
+  TensorView column = vector;
+  column.dims = 2;
+  column.shape[1] = 1;
+  column.strides[1] = std::max<std::int64_t>(vector.shape[0], 1);
+  return column;
+}
+
+template <class Real>
+void add_syrk(const TensorView& a_MN, Real beta, const TensorView& g_NN, Stream stream) {
+  const Session session(a_MN, stream);
+  const Real one = 1;
+  check_blas(Vendor<Real>::syrk(session.blas(), CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_T, narrow(a_MN.shape[1]), narrow(a_MN.shape[0]), &one,
+                                a_MN.as<const Real>(), leading(a_MN), &beta, g_NN.as<Real>(), leading(g_NN)),
+             "cublas syrk");
+}
+
+constexpr std::int64_t kConvertedEntries = std::int64_t{1} << 25;  ///< 256 MiB of f64 at a time
+
+void gram(const TensorView& a_MN, const TensorView& g_NN, Allocator& allocator, Stream stream) {
+  linalg::check_gram(a_MN, g_NN, DeviceKind::cuda);
+  const std::int64_t rows = a_MN.shape[0], columns = a_MN.shape[1];
+  if (columns == 0) return;
+  if (rows == 0) return fill('A', 0, 0, g_NN, stream);
+  if (a_MN.dtype == g_NN.dtype) {
+    by_dtype(a_MN, [&](auto real) { add_syrk<decltype(real)>(a_MN, 0, g_NN, stream); });
+    return mirror_upper(g_NN, stream);
+  }
+  const std::int64_t height = std::min(rows, std::max<std::int64_t>(kConvertedEntries / columns, 1));
+  const Matrix panel(allocator, a_MN.device, stream, DType::f64, height, columns);
+  for (std::int64_t first = 0; first < rows; first += height) {
+    const std::int64_t count = std::min(height, rows - first);
+    const TensorView part = panel.block(0, count, 0, columns);
+    cast(a_MN.slice(first, count), part, stream);
+    add_syrk<double>(part, first == 0 ? 0.0 : 1.0, g_NN, stream);
+  }
+  mirror_upper(g_NN, stream);
+}
+
+void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b, Allocator&, Stream stream) {
+  linalg::check_triangular(side, t_NN, b, DeviceKind::cuda);
+  if (b.numel() == 0) return;
+  const Session session(b, stream);
+  by_dtype(b, [&](auto real) {
+    using Real = decltype(real);
+    const Real factor = static_cast<Real>(alpha);
+    check_blas(Vendor<Real>::trsm(session.blas(), side == Side::left ? CUBLAS_SIDE_LEFT : CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,
+                                  transpose ? CUBLAS_OP_T : CUBLAS_OP_N, CUBLAS_DIAG_NON_UNIT, narrow(b.shape[0]), narrow(b.shape[1]), &factor,
+                                  t_NN.as<const Real>(), leading(t_NN), b.as<Real>(), leading(b)),
+               "cublas trsm");
+  });
+}
+
+void multiply_upper(Side side, bool transpose, const TensorView& t_NN, const TensorView& b, Allocator&, Stream stream) {
+  linalg::check_triangular(side, t_NN, b, DeviceKind::cuda);
+  if (b.numel() == 0) return;
+  const Session session(b, stream);
+  by_dtype(b, [&](auto real) {
+    using Real = decltype(real);
+    const Real one = 1;
+    check_blas(Vendor<Real>::trmm(session.blas(), side == Side::left ? CUBLAS_SIDE_LEFT : CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,
+                                  transpose ? CUBLAS_OP_T : CUBLAS_OP_N, CUBLAS_DIAG_NON_UNIT, narrow(b.shape[0]), narrow(b.shape[1]), &one,
+                                  t_NN.as<const Real>(), leading(t_NN), b.as<const Real>(), leading(b), b.as<Real>(), leading(b)),
+               "cublas trmm");
+  });
+}
+
+std::int64_t cholesky(const TensorView& a_NN, Allocator& allocator, Stream stream) {
+  linalg::check_square(a_NN, DeviceKind::cuda, "cholesky: a");
+  std::int64_t failed = 0;
+  if (a_NN.numel() == 0) return failed;
+  const Session session(a_NN, stream);
+  by_dtype(a_NN, [&](auto real) {
+    using Real = decltype(real);
+    const int n = narrow(a_NN.shape[0]), lda = leading(a_NN);
+    int size = 0;
+    check_solver(Vendor<Real>::potrf_size(session.solver(), CUBLAS_FILL_MODE_UPPER, n, a_NN.as<Real>(), lda, &size), "cusolver potrf");
+    const Scratch<Real> scratch(allocator, a_NN, stream, size);
+    check_solver(Vendor<Real>::potrf(session.solver(), CUBLAS_FILL_MODE_UPPER, n, a_NN.as<Real>(), lda, scratch.work(), size, scratch.info()),
+                 "cusolver potrf");
+    failed = scratch.report();
+  });
+  PANTHER_CHECK(failed >= 0, "potrf returned info ", failed);
+  return failed;
+}
+
+void qr(const TensorView& a_MN, const TensorView& tau_K, Allocator& allocator, Stream stream) {
+  linalg::check_qr(a_MN, tau_K, DeviceKind::cuda);
+  if (a_MN.numel() == 0) return;
+  const Session session(a_MN, stream);
+  by_dtype(a_MN, [&](auto real) {
+    using Real = decltype(real);
+    const int m = narrow(a_MN.shape[0]), n = narrow(a_MN.shape[1]), lda = leading(a_MN);
+    int size = 0;
+    check_solver(Vendor<Real>::geqrf_size(session.solver(), m, n, a_MN.as<Real>(), lda, &size), "cusolver geqrf");
+    const Scratch<Real> scratch(allocator, a_MN, stream, size);
+    check_solver(Vendor<Real>::geqrf(session.solver(), m, n, a_MN.as<Real>(), lda, tau_K.as<Real>(), scratch.work(), size, scratch.info()), "cusolver geqrf");
+    stream_synchronize(stream);  // the scratch goes
+  });
+}
+
+void qr_pivoted(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator&, Stream stream) {
+  linalg::check_qr(a_MN, tau_K, DeviceKind::cuda);
+  const LapackKernels* host = cpu_kernels().lapack;
+  if (host == nullptr) fail(ErrorCode::Unsupported, "QR with column pivoting needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
+  const DeviceScope scope(a_MN.device.index);
+  const Matrix a = to_host(a_MN, stream), tau(plain_allocator(), Device{}, Stream{}, a_MN.dtype, std::min(a.rows(), a.columns()), 1);
+  host->qr_pivoted(a.view(), tau.view(), pivots_N, plain_allocator(), {});
+  to_device(a, a_MN, stream);
+  to_device(tau, as_column(tau_K.slice(0, tau.rows())), stream);
+}
+
+void multiply_q(bool transpose, const TensorView& factored_MK, const TensorView& tau_K, const TensorView& b_MC, Allocator& allocator, Stream stream) {
+  linalg::check_multiply_q(factored_MK, tau_K, b_MC, DeviceKind::cuda);
+  const int m = narrow(b_MC.shape[0]), n = narrow(b_MC.shape[1]), k = std::min(m, narrow(factored_MK.shape[1])), lda = leading(factored_MK), ldb = leading(b_MC);
+  if (m == 0 || n == 0 || k == 0) return;
+  const Session session(b_MC, stream);
+  by_dtype(b_MC, [&](auto real) {
+    using Real = decltype(real);
+    const cublasOperation_t op = transpose ? CUBLAS_OP_T : CUBLAS_OP_N;
+    int size = 0;
+    check_solver(Vendor<Real>::ormqr_size(session.solver(), CUBLAS_SIDE_LEFT, op, m, n, k, factored_MK.as<const Real>(), lda, tau_K.as<const Real>(),
+                                          b_MC.as<const Real>(), ldb, &size),
+                 "cusolver ormqr");
+    const Scratch<Real> scratch(allocator, b_MC, stream, size);
+    check_solver(Vendor<Real>::ormqr(session.solver(), CUBLAS_SIDE_LEFT, op, m, n, k, factored_MK.as<const Real>(), lda, tau_K.as<const Real>(),
+                                     b_MC.as<Real>(), ldb, scratch.work(), size, scratch.info()),
+                 "cusolver ormqr");
+    stream_synchronize(stream);
+  });
+}
+
+void form_q(const TensorView& factored_MN, const TensorView& tau_K, Allocator& allocator, Stream stream) {
+  linalg::check_form_q(factored_MN, tau_K, DeviceKind::cuda);
+  if (factored_MN.numel() == 0) return;
+  const int m = narrow(factored_MN.shape[0]), n = narrow(factored_MN.shape[1]), k = narrow(tau_K.shape[0]), lda = leading(factored_MN);
+  const Session session(factored_MN, stream);
+  by_dtype(factored_MN, [&](auto real) {
+    using Real = decltype(real);
+    int size = 0;
+    check_solver(Vendor<Real>::orgqr_size(session.solver(), m, n, k, factored_MN.as<const Real>(), lda, tau_K.as<const Real>(), &size), "cusolver orgqr");
+    const Scratch<Real> scratch(allocator, factored_MN, stream, size);
+    check_solver(Vendor<Real>::orgqr(session.solver(), m, n, k, factored_MN.as<Real>(), lda, tau_K.as<const Real>(), scratch.work(), size, scratch.info()),
+                 "cusolver orgqr");
+    stream_synchronize(stream);
+  });
+}
+
+/// From V_1, D and T: U = V_1^-1 (Q_1 - D) = -T V_1^T D, as LAPACK's T = -U D V_1^-T; and D r into the upper triangle of `top`.
+template <class Real>
+void finish_reconstruction(std::int64_t size, Real* top, const Real* r, const Real* t, Real* u) {
+  std::vector<Real> signs(static_cast<std::size_t>(size));
+  for (std::int64_t j = 0; j < size; ++j) signs[static_cast<std::size_t>(j)] = top[j + j * size];
+  for (std::int64_t j = 0; j < size; ++j) {
+    for (std::int64_t i = 0; i <= j; ++i) {
+      double sum = static_cast<double>(t[i + j * size]);
+      for (std::int64_t k = i; k < j; ++k) sum += static_cast<double>(t[i + k * size]) * static_cast<double>(top[j + k * size]);
+      u[i + j * size] = static_cast<Real>(-sum) * signs[static_cast<std::size_t>(j)];
+    }
+  }
+  for (std::int64_t j = 0; j < size; ++j) {
+    for (std::int64_t i = 0; i <= j; ++i) top[i + j * size] = signs[static_cast<std::size_t>(i)] * r[i + j * size];
+  }
+}
+
+/// The top square goes to the host, where the LU without pivoting of Q_1 - D is made; the rows below meet its U on the device.
+void reconstruct_q(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, Allocator& allocator, Stream stream) {
+  linalg::check_reconstruct(q_MN, r_NN, tau_N, t_NN, DeviceKind::cuda);
+  const std::int64_t rows = q_MN.shape[0], size = q_MN.shape[1];
+  const LapackKernels* host = cpu_kernels().lapack;
+  if (host == nullptr) fail(ErrorCode::Unsupported, "reconstruct_q needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
+  if (size == 0) return;
+  const DeviceScope scope(q_MN.device.index);
+  const TensorView top_view = q_MN.slice(0, size), below = q_MN.slice(size, rows - size);
+  const Matrix top = to_host(top_view, stream), r = to_host(r_NN, stream), one(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size),
+               tau(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, 1), t(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size),
+               u(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size);
+  host->fill('A', 0, 1, one.view(), {});
+  host->reconstruct_q(top.view(), one.view(), tau.view(), t.view(), plain_allocator(), {});  // D stands on the diagonal
+  by_dtype(q_MN, [&](auto real) {
+    using Real = decltype(real);
+    finish_reconstruction<Real>(size, top.view().as<Real>(), r.view().as<const Real>(), t.view().as<const Real>(), u.view().as<Real>());
+  });
+  const Matrix u_device(allocator, q_MN.device, stream, q_MN.dtype, size, size);
+  to_device(u, u_device.view(), stream);
+  to_device(top, top_view, stream);
+  to_device(tau, as_column(tau_N.slice(0, size)), stream);
+  to_device(t, t_NN, stream);
+  solve_upper(Side::right, false, 1, u_device.view(), below, allocator, stream);
+}
+
+void lu(const TensorView& a_MN, std::span<std::int64_t> swaps_K, Allocator& allocator, Stream stream) {
+  linalg::require_column_major(a_MN, DeviceKind::cuda, "lu: a");
+  const std::int64_t least = std::min(a_MN.shape[0], a_MN.shape[1]);
+  linalg::check_host_size(swaps_K.size(), least, "lu: swaps");
+  if (least == 0) return;
+  const Session session(a_MN, stream);
+  const Workspace rows(allocator, static_cast<std::size_t>(least) * sizeof(int), a_MN.device, stream);
+  by_dtype(a_MN, [&](auto real) {
+    using Real = decltype(real);
+    const int m = narrow(a_MN.shape[0]), n = narrow(a_MN.shape[1]), lda = leading(a_MN);
+    int size = 0;
+    check_solver(Vendor<Real>::getrf_size(session.solver(), m, n, a_MN.as<Real>(), lda, &size), "cusolver getrf");
+    const Scratch<Real> scratch(allocator, a_MN, stream, size);
+    check_solver(Vendor<Real>::getrf(session.solver(), m, n, a_MN.as<Real>(), lda, scratch.work(), static_cast<int*>(rows.data()), scratch.info()),
+                 "cusolver getrf");
+    PANTHER_CHECK(scratch.report() >= 0, "getrf refused an argument");
+  });
+  std::vector<int> found(static_cast<std::size_t>(least));
+  copy_async(found.data(), rows.data(), found.size() * sizeof(int), stream);
+  stream_synchronize(stream);
+  for (std::size_t i = 0; i < found.size(); ++i) swaps_K[i] = found[i] - 1;
+}
+
+/// cuSOLVER's gesvd takes rows >= columns only.
+void tall_svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, Allocator& allocator, Stream stream) {
+  const Session session(a_MN, stream);
+  by_dtype(a_MN, [&](auto real) {
+    using Real = decltype(real);
+    const int m = narrow(a_MN.shape[0]), n = narrow(a_MN.shape[1]), lda = leading(a_MN);
+    const bool vectors = u_MK.data != nullptr;
+    const signed char job = vectors ? 'S' : 'N';
+    int size = 0;
+    check_solver(Vendor<Real>::gesvd_size(session.solver(), m, n, &size), "cusolver gesvd");
+    const Scratch<Real> scratch(allocator, a_MN, stream, size);
+    const Workspace rest(allocator, static_cast<std::size_t>(n) * sizeof(Real), a_MN.device, stream);
+    check_solver(Vendor<Real>::gesvd(session.solver(), job, job, m, n, a_MN.as<Real>(), lda, s_K.as<Real>(), u_MK.as<Real>(), vectors ? leading(u_MK) : m,
+                                     vt_KN.as<Real>(), vectors ? leading(vt_KN) : n, scratch.work(), size, static_cast<Real*>(rest.data()), scratch.info()),
+                 "cusolver gesvd");
+    const int info = scratch.report();
+    PANTHER_CHECK(info == 0, "the SVD of ", m, " x ", n, " did not converge: gesvd returned info ", info);
+  });
+}
+
+void svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, Allocator& allocator, Stream stream) {
+  linalg::check_svd(a_MN, u_MK, s_K, vt_KN, DeviceKind::cuda);
+  const std::int64_t rows = a_MN.shape[0], columns = a_MN.shape[1];
+  if (a_MN.numel() == 0) return;
+  if (rows >= columns) return tall_svd(a_MN, u_MK, s_K, vt_KN, allocator, stream);
+  const Matrix turned(allocator, a_MN.device, stream, a_MN.dtype, columns, rows);
+  cast(a_MN.transposed(), turned.view(), stream);
+  if (u_MK.data == nullptr) return tall_svd(turned.view(), {}, s_K, {}, allocator, stream);
+  const Matrix v(allocator, a_MN.device, stream, a_MN.dtype, columns, rows), ut(allocator, a_MN.device, stream, a_MN.dtype, rows, rows);
+  tall_svd(turned.view(), v.view(), s_K, ut.view(), allocator, stream);
+  cast(v.view().transposed(), vt_KN, stream);
+  cast(ut.view().transposed(), u_MK, stream);
+  stream_synchronize(stream);
+}
+
+void eigh(const TensorView& a_NN, const TensorView& w_N, Allocator& allocator, Stream stream) {
+  linalg::check_eigh(a_NN, w_N, DeviceKind::cuda);
+  if (a_NN.numel() == 0) return;
+  const Session session(a_NN, stream);
+  by_dtype(a_NN, [&](auto real) {
+    using Real = decltype(real);
+    const int n = narrow(a_NN.shape[0]), lda = leading(a_NN);
+    int size = 0;
+    check_solver(Vendor<Real>::syevd_size(session.solver(), CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n, a_NN.as<const Real>(), lda,
+                                          w_N.as<const Real>(), &size),
+                 "cusolver syevd");
+    const Scratch<Real> scratch(allocator, a_NN, stream, size);
+    check_solver(Vendor<Real>::syevd(session.solver(), CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n, a_NN.as<Real>(), lda, w_N.as<Real>(),
+                                     scratch.work(), size, scratch.info()),
+                 "cusolver syevd");
+    const int info = scratch.report();
+    PANTHER_CHECK(info == 0, "the eigenvalues of ", n, " x ", n, " did not converge: syevd returned info ", info);
+  });
+}
+
+}  // namespace
+
+const LapackKernels* lapack_kernels() {
+  static constexpr LapackKernels table{.gram = gram,
+                                       .solve_upper = solve_upper,
+                                       .multiply_upper = multiply_upper,
+                                       .cholesky = cholesky,
+                                       .qr = qr,
+                                       .qr_pivoted = qr_pivoted,
+                                       .multiply_q = multiply_q,
+                                       .form_q = form_q,
+                                       .reconstruct_q = reconstruct_q,
+                                       .lu = lu,
+                                       .svd = svd,
+                                       .eigh = eigh,
+                                       .gather_columns = gather_columns,
+                                       .column_norms = column_norms,
+                                       .fill = fill,
+                                       .all_finite = all_finite};
+  return &table;
+}
+
+}  // namespace panther::cuda
