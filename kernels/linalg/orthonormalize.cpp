@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "kernels/linalg/arithmetic.h"
 
 namespace panther::linalg {
@@ -15,6 +16,7 @@ constexpr double kNearlyOrthonormal = 0.9;
 constexpr double kTiniestGram = 1e-140;   ///< squares of smaller numbers lose digits to underflow
 constexpr double kTiniestDivisor = 1e-280;
 constexpr int kMostPasses = 6;
+constexpr int kMostRounds = 5;            ///< two remove a replaced column's share of the basis, and it may take a second replacement
 
 /// Smallest |R_jj| / ||R e_j||: how much of a column is new to those before it. 0 for a column too small for its square.
 double smallest_ratio(const std::vector<double>& r, std::int64_t columns, std::int64_t leading) {
@@ -99,6 +101,24 @@ std::int64_t precondition(const Arithmetic& maths, const TensorView& z_ML) {
   return replaced;
 }
 
+/// Unit columns of which the projection left nothing but rounding were noise inside the basis (the matrix may map to nothing outside it, so that
+/// no further noise would get out either): random ones, new at every call, take their place, and the rows of r_LL that spoke of them are cleared.
+std::int64_t replace_vanished(const Arithmetic& maths, const TensorView& y_ML, const TensorView& r_LL, std::int64_t basis_columns, int round) {
+  const std::vector<double> squares = maths.sum(maths.column_squares(y_ML));
+  const std::int64_t columns = y_ML.shape[1], rows = y_ML.shape[0], first = maths.context().first_row;
+  const auto sketch = maths.sketch("gaussian", columns, maths.context().rows_of(y_ML), concat("orthonormalize.vanished.", basis_columns, ".", round));
+  std::int64_t replaced = 0;
+  for (std::int64_t j = 0; j < columns; ++j) {
+    if (squares[static_cast<std::size_t>(j)] > maths.unit_roundoff()) continue;
+    ++replaced;
+    maths.lapack().fill('A', 0, 0, r_LL.slice(j, 1), maths.stream());
+    if (rows == 0) continue;
+    const double unit = 1 / std::sqrt(static_cast<double>(maths.context().rows_of(y_ML)));
+    sketch->materialize(maths.context().sketch(), {j, 1, first, rows}, unit, y_ML.transposed().slice(j, 1));
+  }
+  return replaced;
+}
+
 void clear_below_diagonal(const Arithmetic& maths, const TensorView& r_LL) { maths.lapack().fill('L', 0, 0, r_LL, maths.stream()); }
 
 }  // namespace
@@ -136,11 +156,12 @@ Orthonormalized orthonormalize_against(const Context& context, const TensorView&
   maths.multiply(-1, basis_MK, total.view(), 1, y_ML);
   Orthonormalized done = orthonormalize(context, y_ML, triangle.view());
   // What is left of a block inside the basis is rounding noise, which is not orthogonal to it: project again until nothing remains.
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < kMostRounds; ++round) {
     const Matrix rest = maths.inner_product(basis_MK, y_ML), step = maths.matrix(columns, columns);
     maths.multiply(-1, basis_MK, rest.view(), 1, y_ML);
     maths.multiply(1, rest.view(), triangle.view(), 1, total.view());
     if (maths.squared_norm(rest.view()) < maths.unit_roundoff()) break;
+    done.replaced += replace_vanished(maths, y_ML, triangle.view(), have, round);
     done.passes += orthonormalize(context, y_ML, step.view()).passes;
     triangle = maths.product(step.view(), triangle.view());
   }
