@@ -92,7 +92,7 @@ TEST(CommConfigTest, FieldsSayWhatTheyAre) {
   CommConfig config;
   Notes notes;
   config.fields(notes);
-  EXPECT_EQ(notes.fields.size(), 7u);
+  EXPECT_EQ(notes.fields.size(), 17u);
   EXPECT_EQ(notes.fields.at("exchange").choices, comm::codec_registry().names());
   EXPECT_EQ(notes.fields.at("bucket_bytes").unit, "bytes");
   EXPECT_EQ(notes.fields.at("timeout_seconds").unit, "seconds");
