@@ -2,7 +2,8 @@
 
 #include <immintrin.h>
 
-// Everything below may use AVX2; philox_lanes_avx2() asks first.
+// What stands between push and pop may use AVX2. philox_lanes_avx2(), which asks, stands behind it: it runs on processors without AVX.
+#pragma GCC push_options
 #pragma GCC target("avx2")
 
 namespace panther::cpu {
@@ -50,6 +51,7 @@ void lanes(SignKey key, RandomDomain domain, const std::uint32_t* block, const s
 }
 
 }  // namespace
+#pragma GCC pop_options
 
 bool philox_lanes_avx2(SignKey key, RandomDomain domain, const std::uint32_t* block, const std::uint32_t* vector, std::uint32_t (*words)[kLanes]) {
   static const bool supported = __builtin_cpu_supports("avx2") != 0;

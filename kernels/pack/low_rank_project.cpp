@@ -68,6 +68,7 @@ void project_rows(const ProjectArguments& a, std::int64_t first, std::int64_t en
       else std::memcpy(sum, v, static_cast<std::size_t>(rows * a.columns) * sizeof(float));
       v = sum;
     }
+    if (a.rank == 0) continue;  // a sum alone was wanted: there is neither a factor nor memory for products
     if (rows == kRowTile) dot_rows<kRowTile>(v, a.columns, a.rank, a.factor_RN, a.projected_RM + i, a.rows);
     else dot_rows<1>(v, a.columns, a.rank, a.factor_RN, a.projected_RM + i, a.rows);
   }
