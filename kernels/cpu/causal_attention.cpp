@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/tile_gemm.h"
@@ -118,7 +119,7 @@ void attend(const Head& head, float* out, float* log_sum) {
   }
 }
 
-/// What backward keeps of one head, on its stack.
+/// What backward keeps of one head: 0.9 MiB, too much for the stack of a worker thread (OMP_STACKSIZE).
 struct Scratch {
   alignas(64) float keys[kPackFloats];
   alignas(64) float other[kPackFloats];
@@ -165,11 +166,23 @@ void backward_keys(const Head& head, const float* matrix, const Strided& right, 
   }
 }
 
-void attend_backward(const Head& head, const HeadGradients& grad) {
-  Scratch scratch;
+void attend_backward(const Head& head, const HeadGradients& grad, Scratch& scratch) {
   backward_queries(head, grad, scratch);
   backward_keys(head, scratch.weights, grad.dout, scratch.other, grad.dv);
   backward_keys(head, scratch.gradients, head.q, scratch.other, grad.dk);
+}
+
+/// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
+Scratch* worker_scratch(std::int64_t count) {
+  thread_local std::unique_ptr<Scratch[]> kept;
+  thread_local std::int64_t size = 0;
+  if (size < count) {
+    kept.reset();
+    size = 0;
+    kept = std::make_unique_for_overwrite<Scratch[]>(static_cast<std::size_t>(count));
+    size = count;
+  }
+  return kept.get();
 }
 
 std::int64_t work(const AttentionShape& shape) { return shape.batch * shape.heads * shape.length * shape.length * shape.head_width / 8; }
@@ -187,11 +200,14 @@ void causal_attention(const AttentionShape& shape, const float* qkv, float* out,
 }
 
 void causal_attention_backward(const AttentionShape& shape, const float* qkv, const float* out, const float* log_sum, const float* dout, float* dqkv) {
-  parallel_for(shape.batch * shape.heads, work(shape), [&](std::int64_t index) {
+  const std::int64_t heads = shape.batch * shape.heads;
+  Scratch* const scratch = worker_scratch(std::min(heads, worker_count()));
+  parallel_tasks(heads, work(shape), [&](std::int64_t worker, std::int64_t index) {
     const Head head(shape, qkv, index);
     float* dq = dqkv + (head.q.data - qkv);
-    attend_backward(head, {{head_of(shape, dout, index), shape.width(), 1}, head_of(shape, out, index), log_sum + index * shape.length, dq,
-                           dq + shape.width(), dq + 2 * shape.width()});
+    const HeadGradients grad{{head_of(shape, dout, index), shape.width(), 1}, head_of(shape, out, index), log_sum + index * shape.length, dq,
+                             dq + shape.width(), dq + 2 * shape.width()};
+    attend_backward(head, grad, scratch[worker]);
   });
 }
 

@@ -5,11 +5,14 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "core/error.h"
 #include "kernels/cpu/parallel.h"
 
-// Everything below may use AVX2; has_tile_gemm() says whether it may be called.
+// What stands between push and pop may use AVX2. has_tile_gemm(), which says whether it may be called, and tile_gemm(), which asks, stand
+// behind it: they run on processors without AVX.
+#pragma GCC push_options
 #pragma GCC target("avx2,fma")
 
 namespace panther::cpu {
@@ -170,10 +173,15 @@ struct Product {
   const float* bias = nullptr;
 };
 
+/// Packed blocks of one worker: 352 KiB, too much for the stack of a worker thread (OMP_STACKSIZE).
+struct Packed {
+  alignas(64) float b[kColumnBlock * kDepthBlock];
+  alignas(64) float a[kRowBlock * kDepthBlock];
+};
+
 /// At most kColumnBlock columns.
-void multiply_block(const Product& product) {
-  alignas(64) float slivers[kColumnBlock * kDepthBlock];
-  alignas(64) float packed_a[kRowBlock * kDepthBlock];
+void multiply_block(const Product& product, Packed& memory) {
+  float *const slivers = memory.b, *const packed_a = memory.a;
   const bool pack_a = product.a.column != 1;
   // Even blocks: a thin last one would pay for its pass over c.
   const std::int64_t blocks = std::max<std::int64_t>(1, (product.depth + kDepthBlock - 1) / kDepthBlock);
@@ -216,7 +224,45 @@ Product part(const Product& whole, std::int64_t row, std::int64_t rows, std::int
   return result;
 }
 
+}  // namespace
+
+Slivers tile_pack(Strided b, std::int64_t columns, std::int64_t depth, float* memory) {
+  for (std::int64_t j = 0; j < columns; j += kColumns) {
+    pack_sixteen({b.data + j * b.column, b.row, b.column}, std::min(kColumns, columns - j), depth, memory + j * depth);
+  }
+  return {memory, columns, depth};
+}
+
+void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, SliverPart part, float* c, std::int64_t c_row) {
+  alignas(64) float packed_a[kRows * kLongestPacked];
+  const bool pack_a = a.column != 1;
+  PANTHER_CHECK(rows <= kRows && part.columns <= b.columns && part.first + part.depth <= b.depth && (!pack_a || part.depth <= kLongestPacked),
+                "tile_rows of ", rows, " x ", part.columns, " x ", part.depth);
+  if (pack_a) pack_six({a.data, a.column, a.row}, rows, part.depth, packed_a);
+  for (std::int64_t j = 0; j < part.columns; j += kColumns) {
+    const Tile tile{pack_a ? packed_a : a.data, a.row, b.data + j * b.depth + part.first * kColumns, part.depth, c + j, c_row};
+    multiply_any(pack_a, rows, std::min(kColumns, part.columns - j), tile, {alpha, 0, nullptr});
+  }
+}
+
+#pragma GCC pop_options
+
+namespace {
+
 Strided strided(const TensorView& view) { return {view.as<const float>(), view.strides[0], view.strides[1]}; }
+
+/// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
+Packed* worker_memory(std::int64_t count) {
+  thread_local std::unique_ptr<Packed[]> kept;
+  thread_local std::int64_t size = 0;
+  if (size < count) {
+    kept.reset();
+    size = 0;
+    kept = std::make_unique_for_overwrite<Packed[]>(static_cast<std::size_t>(count));
+    size = count;
+  }
+  return kept.get();
+}
 
 }  // namespace
 
@@ -236,30 +282,16 @@ bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
   const std::int64_t wanted = std::min<std::int64_t>(thread_count(), (rows + kRowBlock - 1) / kRowBlock);
   const std::int64_t share = ((rows + wanted - 1) / wanted + kRows - 1) / kRows * kRows;
   const std::int64_t row_parts = (rows + share - 1) / share, column_parts = (columns + kColumnBlock - 1) / kColumnBlock;
-  parallel_for(row_parts * column_parts, rows * columns * (depth + 8) / 8, [&](std::int64_t task) {
-    const std::int64_t row = task / column_parts * share, column = task % column_parts * kColumnBlock;
-    multiply_block(part(product, row, std::min(share, rows - row), column, std::min(kColumnBlock, columns - column)));
+  // Neighbouring tasks share rows of a: a worker takes neighbours.
+  const std::int64_t tasks = row_parts * column_parts, workers = std::min(tasks, worker_count());
+  Packed* const memory = worker_memory(workers);
+  parallel_for(workers, rows * columns * (depth + 8) / 8, [&](std::int64_t worker) {
+    for (std::int64_t task = tasks * worker / workers; task < tasks * (worker + 1) / workers; ++task) {
+      const std::int64_t row = task / column_parts * share, column = task % column_parts * kColumnBlock;
+      multiply_block(part(product, row, std::min(share, rows - row), column, std::min(kColumnBlock, columns - column)), memory[worker]);
+    }
   });
   return true;
-}
-
-Slivers tile_pack(Strided b, std::int64_t columns, std::int64_t depth, float* memory) {
-  for (std::int64_t j = 0; j < columns; j += kColumns) {
-    pack_sixteen({b.data + j * b.column, b.row, b.column}, std::min(kColumns, columns - j), depth, memory + j * depth);
-  }
-  return {memory, columns, depth};
-}
-
-void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, SliverPart part, float* c, std::int64_t c_row) {
-  alignas(64) float packed_a[kRows * kLongestPacked];
-  const bool pack_a = a.column != 1;
-  PANTHER_CHECK(rows <= kRows && part.columns <= b.columns && part.first + part.depth <= b.depth && (!pack_a || part.depth <= kLongestPacked),
-                "tile_rows of ", rows, " x ", part.columns, " x ", part.depth);
-  if (pack_a) pack_six({a.data, a.column, a.row}, rows, part.depth, packed_a);
-  for (std::int64_t j = 0; j < part.columns; j += kColumns) {
-    const Tile tile{pack_a ? packed_a : a.data, a.row, b.data + j * b.depth + part.first * kColumns, part.depth, c + j, c_row};
-    multiply_any(pack_a, rows, std::min(kColumns, part.columns - j), tile, {alpha, 0, nullptr});
-  }
 }
 
 }  // namespace panther::cpu
