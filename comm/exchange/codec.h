@@ -84,6 +84,12 @@ class PANTHER_COMM_API Codec {
   /// control word rides in the bucket, else it is a message of its own.
   virtual bool keeps_bytes() const = 0;
 
+  /// True when a step's bytes depend on nothing but its gradients: no residual, no warm start, no random choice by step. A run then
+  /// resumes bit for bit without saved state.
+  virtual bool stateless() const { return false; }
+  /// 64 bits of the state that must be the same on all ranks (factors that all start from); 0 where there is none.
+  virtual std::uint64_t shared_digest() const { return 0; }
+
   /// After the last decode: false when the codec saw that a rank's gradient held nan or inf. The same on all ranks. Codecs without
   /// state do not look.
   virtual bool finite() const { return true; }

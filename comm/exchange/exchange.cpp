@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "comm/exchange/layout.h"
 #include "comm/exchange/sender.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -224,8 +225,9 @@ void Exchange::Impl::fail_step(std::exception_ptr error, bool together) noexcept
 
 Exchange::Exchange(Collective& collective, const KernelSet& kernels, Allocator& allocator, BucketPlan plan, std::vector<TensorView> buckets,
                    const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs) {
-  codecs.at(config.codec);  // what is wrong with many ranks is an error with one too
+  // What is wrong with many ranks is an error with one too.
   check_settings(config.settings);
+  check_codec(codecs.at(config.codec), plan, config.settings);
   std::unique_ptr<Sender> sender;
   if (collective.size() > 1) sender = std::make_unique<Sender>(collective, kernels, allocator, plan, buckets, config, timeout, codecs);
   impl_ = std::make_unique<Impl>(trace, std::move(plan), std::move(sender));
@@ -246,6 +248,11 @@ void Exchange::save_state(const StateSink& put) const {
 }
 void Exchange::load_state(const StateSource& get) {
   impl_->between_steps("load_state()", [&](Sender& sender) { sender.load_state(get); });
+}
+bool Exchange::stateless() const {
+  bool result = true;
+  impl_->between_steps("stateless()", [&](Sender& sender) { result = sender.stateless(); });
+  return result;
 }
 
 }  // namespace panther::comm

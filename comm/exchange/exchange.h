@@ -91,7 +91,10 @@ class PANTHER_COMM_API Exchange {
   /// State of the codecs, by parameter names; between steps. Every rank has its own (residuals); with one rank there is none. A codec
   /// goes on from loaded state with the same bits, whatever the buckets are now; parameters without saved state start fresh.
   void save_state(const StateSink& put) const;
+  /// All ranks together. Throws InvalidArgument on all of them when what ranks must share (steps, factors) differs after loading.
   void load_state(const StateSource& get);
+  /// True when there is nothing worth saving: every codec is stateless, or there is one rank.
+  bool stateless() const;
 
   /// Called around each collective for timelines: (name, bucket, begin?), on the communication thread; set it between steps.
   std::function<void(const char*, std::int64_t, bool)> trace;
@@ -100,6 +103,11 @@ class PANTHER_COMM_API Exchange {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Bytes that rank 0 of `ranks` sends in a step of this plan, mean of two steps (powersgd alternates), as a ring counts them and without checked
+/// mode: what a plan can tell before there is a collective. Codecs that look at the gradients first (row_sparse) may send less. Throws what
+/// an Exchange throws for settings that do not fit.
+PANTHER_COMM_API std::int64_t planned_bytes_sent(const BucketPlan& plan, const ExchangeConfig& config, Allocator& allocator, int ranks);
 
 /// Collective. Throws the same InvalidArgument on all ranks naming both values when a 64-bit digest (parameters, sketch seeds, configuration, binary) differs between
 /// ranks: the message names the rank and the `what`.

@@ -70,6 +70,10 @@ std::string LowRankFactors::name_of(const CompressedPart& part) const {
   return part.member.name + (side_ == FactorSide::rows ? "/powersgd.p" : "/powersgd.q");
 }
 
+std::uint64_t LowRankFactors::digest() const noexcept {
+  return numel_ == 0 ? 0 : hash_name(reinterpret_cast<const char*>(half(flipped_)), static_cast<std::size_t>(numel_) * sizeof(float));
+}
+
 void LowRankFactors::save(const StateSink& put) const {
   for (std::size_t i = 0; i < offsets_.size(); ++i) {
     const CompressedPart& part = parts_.compressed()[i];

@@ -26,6 +26,8 @@ class LowRankFactors {
   void commit() noexcept;
   void rollback() noexcept { proposed_ = false; }
 
+  /// Of the factors that the next step starts from.
+  std::uint64_t digest() const noexcept;
   void save(const StateSink& put) const;
   void load(const StateSource& get);
 

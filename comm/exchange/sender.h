@@ -31,6 +31,7 @@ class Sender {
   void settle(bool keep);
   void save_state(const StateSink& put);
   void load_state(const StateSource& get);
+  bool stateless() const;
   /// True when what complete() threw is thrown by all ranks.
   bool failed_together() const noexcept { return failed_together_; }
 

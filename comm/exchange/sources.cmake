@@ -13,7 +13,9 @@ set(panther_exchange_sources
   exchange/gather_wire.cpp
   exchange/integrity.cpp
   exchange/lane.cpp
+  exchange/layout.cpp
   exchange/low_rank_factors.cpp
+  exchange/planned_bytes.cpp
   exchange/sender.cpp)
 # The family adds itself to the target, which exists by the end of the folder.
 cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)

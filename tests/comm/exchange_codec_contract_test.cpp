@@ -191,6 +191,75 @@ TEST_P(CodecContract, StateContinuesBitForBit) {
   });
 }
 
+/// A rank whose state got lost: nobody goes on, instead of everybody with collectives that do not fit.
+TEST_P(CodecContract, StateOfOtherStepsOrFactorsIsRefusedByAllRanks) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    RankExchange first(collective, slots(), config_of(variant()));
+    for (int s = 0; s < 3; ++s) step(first, collective.rank(), s, normal_value);
+    const SavedState state = save(*first.exchange);
+    RankExchange second(collective, slots(), config_of(variant()));
+    const auto refused = [&](const SavedState& own) {
+      try {
+        load(*second.exchange, own);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+        EXPECT_NE(error.message().find("rank 1 has"), std::string::npos) << error.message();
+        return true;
+      }
+      return false;
+    };
+    const bool damaged = collective.rank() == 1;
+    SavedState no_step = state;
+    if (damaged) no_step.erase("exchange/step");
+    // Two ranks have no majority: the message starts from rank 0's value.
+    EXPECT_TRUE(refused(no_step));
+    SavedState other_factors = state;
+    bool shared = false;
+    for (auto& [name, bytes] : other_factors) {
+      if (name.find("/powersgd.") == std::string::npos) continue;
+      shared = true;
+      if (damaged) bytes.front() ^= std::byte{1};
+    }
+    EXPECT_EQ(refused(other_factors), shared);
+    SavedState fresh = state;
+    fresh.erase("exchange/step");
+    load(*second.exchange, fresh);  // everywhere missing: step 0, as a new exchange
+    EXPECT_EQ(save(*second.exchange).at("exchange/step"), std::vector<std::byte>(8, std::byte{0}));
+  });
+}
+
+/// A plan's bytes are the ledger's where the collective sends as a ring does.
+TEST_P(CodecContract, PlannedBytesAreTheLedgers) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    const ExchangeConfig config = config_of(variant());
+    RankExchange world(collective, slots(), config);
+    std::int64_t sent = 0, slack = 0;
+    for (int s = 0; s < 2; ++s) {
+      const ExchangeReport report = step(world, collective.rank(), s, normal_value);
+      sent += report.bytes_sent;
+      slack += report.collectives * 16 * ranks();  // chunks of a ring differ by an element
+    }
+    const std::int64_t planned = planned_bytes_sent(world.plan, config, plain_allocator(), ranks());
+    EXPECT_GE(2 * planned + slack, sent);
+    if (config.codec != "row_sparse") {
+      EXPECT_LE(2 * planned, sent + slack);
+    }
+  });
+}
+
+/// What a codec says of itself is what it saves.
+TEST_P(CodecContract, StatelessCodecsSaveNothing) {
+  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    RankExchange world(collective, slots(), config_of(variant()));
+    step(world, collective.rank(), 0, normal_value);
+    if (world.exchange->stateless()) {
+      EXPECT_EQ(save(*world.exchange).size(), 1u) << "the step alone";
+    }
+    const std::string codec = config_of(variant()).codec;
+    EXPECT_EQ(world.exchange->stateless(), codec == "none" || codec == "half" || codec == "row_sparse");
+  });
+}
+
 /// State belongs to parameters: other buckets (PyTorch's hooks key it by bucket index and lose it) go on with the same bits. Two
 /// ranks, because a sum of two terms does not depend on how a message is cut.
 TEST(CodecContractTest, ReBucketingKeepsState) {

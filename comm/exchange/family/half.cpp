@@ -25,6 +25,7 @@ class Half final : public comm::Codec {
   }
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }  // bf16 has eight significant bits
+  bool stateless() const override { return true; }
 
  private:
   TensorView bucket_;

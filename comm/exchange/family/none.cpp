@@ -15,6 +15,7 @@ class None final : public comm::Codec {
   void decode(std::size_t, const TensorView&, const comm::CodecCall&) override {}
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
+  bool stateless() const override { return true; }
 
  private:
   TensorView bucket_;

@@ -20,6 +20,7 @@
 #include "comm/exchange/error_feedback.h"
 #include "comm/exchange/low_rank_factors.h"
 #include "core/error.h"
+#include "kernels/philox.h"
 
 namespace panther {
 namespace {
@@ -132,6 +133,7 @@ class TwoSided final : public LowRank {
     feedback_.load(get);
     columns_.load(get);
   }
+  std::uint64_t shared_digest() const override { return columns_.digest(); }
 
  private:
   static std::size_t bytes(std::int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); }
@@ -223,6 +225,7 @@ class Alternating final : public LowRank {
     rows_.load(get);
     columns_.load(get);
   }
+  std::uint64_t shared_digest() const override { return mix64(rows_.digest(), columns_.digest()); }
 
  private:
   static bool sends_rows(std::int64_t step) { return step % 2 == 0; }

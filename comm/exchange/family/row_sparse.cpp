@@ -56,6 +56,7 @@ class RowSparse final : public comm::Codec {
 
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
+  bool stateless() const override { return true; }
 
  private:
   struct Sizes {

@@ -1,0 +1,12 @@
+#pragma once
+// What codecs are told of a bucket plan.
+#include "comm/exchange/bucket_plan.h"
+#include "comm/exchange/codec.h"
+
+namespace panther::comm {
+
+CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, int rank, int ranks);
+/// Throws InvalidArgument when the settings make no sense for these gradients.
+void check_codec(const CodecFactory& factory, const BucketPlan& plan, const CodecSettings& settings);
+
+}  // namespace panther::comm
