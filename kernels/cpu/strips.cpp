@@ -189,9 +189,13 @@ void store_strip(const T* tile, T alpha, T beta, const TensorView& out, std::int
 }
 
 void scale_matrix(double beta, const TensorView& out) {
-  const double zeros[kWideLanes<double>] = {};
-  for (std::int64_t row = 0; row < out.shape[0]; ++row) {
-    for (std::int64_t column = 0; column < out.shape[1]; column += kWideLanes<double>) store_strip(zeros, 1.0, beta, out, row, 1, column, kWideLanes<double>);
+  constexpr std::int64_t kRows = 4;  // as many as a transposed store touches at once
+  static constexpr double zeros[kRows * kWideLanes<double>] = {};
+  for (std::int64_t row = 0; row < out.shape[0]; row += kRows) {
+    const std::int64_t rows = std::min(kRows, out.shape[0] - row);
+    for (std::int64_t column = 0; column < out.shape[1]; column += kWideLanes<double>) {
+      store_strip(zeros, 1.0, beta, out, row, rows, column, kWideLanes<double>);
+    }
   }
 }
 
