@@ -82,7 +82,5 @@ struct Input {
 
 /// Throws InvalidArgument, naming `routine`: not a matrix, neither f32 nor f64, empty, rows outside [0, total_rows), nan or inf on any rank.
 PANTHER_KERNELS_API Input checked_input(const Context& context, const TensorView& a, const char* routine);
-/// Throws OutOfMemory with the estimate and what is free, before anything is allocated, when `bytes` more than are free are needed.
-PANTHER_KERNELS_API void require_memory(const Context& context, Device device, double bytes, const char* routine);
 
 }  // namespace panther::linalg

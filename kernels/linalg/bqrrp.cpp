@@ -269,14 +269,14 @@ BqrrpReport bqrrp_in_place(const Context& context, const TensorView& a_MN, const
   PANTHER_REQUIRE((rows <= 1 || a_MN.strides[0] == 1) && (columns_N <= 1 || a_MN.strides[1] >= rows), "bqrrp in place takes a column-major matrix");
   PANTHER_REQUIRE(static_cast<std::int64_t>(pivots.size()) == columns_N && tau_K.numel() >= least && tau_K.dtype == a_MN.dtype, "bqrrp: pivots must have ",
                   columns_N, " entries and tau ", least, " of the matrix' dtype");
-  require_memory("bqrrp", bqrrp_scratch_bytes(rows, columns_N, a_MN.dtype, options), a_MN.device);
+  require_memory(context, "bqrrp", static_cast<double>(bqrrp_scratch_bytes(rows, columns_N, a_MN.dtype, options)), a_MN.device);
   return BlockedPivotedQr(context, a_MN, head(tau_K, least), pivots, options).run();
 }
 
 BqrrpResult bqrrp(const Context& context, const TensorView& a_MN, const BqrrpOptions& options) {
   require_input(context, a_MN, "bqrrp");
   const std::int64_t rows = a_MN.shape[0], columns_N = a_MN.shape[1];
-  require_memory("bqrrp", a_MN.bytes() + bqrrp_scratch_bytes(rows, columns_N, a_MN.dtype, options), a_MN.device);
+  require_memory(context, "bqrrp", static_cast<double>(a_MN.bytes() + bqrrp_scratch_bytes(rows, columns_N, a_MN.dtype, options)), a_MN.device);
   BqrrpResult result{copy_of(context, a_MN), make_matrix(context, a_MN, std::min(rows, columns_N), 1),
                      std::vector<std::int64_t>(static_cast<std::size_t>(columns_N)), {}};
   result.report = bqrrp_in_place(context, result.factored_MN.view(), head(result.tau_K.view(), result.tau_K.rows()), result.pivots, options);

@@ -1,24 +1,10 @@
-#include <cmath>
-#include <fstream>
-#include <limits>
-#include <string>
+#include <algorithm>
 
 #include "core/error.h"
-#include "core/text.h"
-#include "kernels/cuda/device_memory.h"
 #include "kernels/linalg/arithmetic.h"
 
 namespace panther::linalg {
 namespace {
-
-/// What the kernel says it could give without swapping; unknown elsewhere than on Linux.
-double free_host_bytes() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string key, rest; file >> key && std::getline(file, rest);) {
-    if (key == "MemAvailable:") return std::stod(rest) * 1024;
-  }
-  return std::numeric_limits<double>::infinity();
-}
 
 bool unit_stride(const TensorView& a) {
   const bool columns = (a.shape[0] <= 1 || a.strides[0] == 1) && (a.shape[1] <= 1 || a.strides[1] >= a.shape[0]);
@@ -56,14 +42,6 @@ Input checked_input(const Context& context, const TensorView& a, const char* rou
   const bool finite = maths.lapack().all_finite(columns ? input.view : input.view.transposed(), context.allocator, context.stream);
   PANTHER_REQUIRE(maths.sum(finite ? 0.0 : 1.0) == 0, routine, ": the matrix has nan or infinite entries; nothing was computed");
   return input;
-}
-
-void require_memory(const Context& context, Device device, double bytes, const char* routine) {
-  const bool host = context.kernels.device == DeviceKind::cpu;
-  const double free_bytes = host ? free_host_bytes() : static_cast<double>(device_memory(device.index).free_bytes);
-  if (bytes <= free_bytes) return;
-  fail(ErrorCode::OutOfMemory, routine, " needs about ", human_bytes(bytes), " beside its input and ", human_bytes(free_bytes),
-       " are free: ask for a smaller rank, split the rows over more ranks, or stream the matrix through SinglePassSvd");
 }
 
 }  // namespace panther::linalg

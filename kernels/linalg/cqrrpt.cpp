@@ -132,7 +132,7 @@ CqrrptResult cqrrpt(const Context& context, const TensorView& a_MN, const Cqrrpt
   PANTHER_REQUIRE(options.sketch_factor >= 1, "cqrrpt: a sketch factor of ", options.sketch_factor, " is below 1");
   PANTHER_REQUIRE(options.rank_tolerance >= 0 && options.rank_tolerance < 1, "cqrrpt: rank tolerance ", options.rank_tolerance, " is not in [0, 1)");
   const bool column_major = a_MN.strides[0] == 1;
-  require_memory("cqrrpt", cqrrpt_bytes(a_MN.shape[0], a_MN.shape[1], a_MN.dtype, column_major, options), a_MN.device);
+  require_memory(context, "cqrrpt", static_cast<double>(cqrrpt_bytes(a_MN.shape[0], a_MN.shape[1], a_MN.dtype, column_major, options)), a_MN.device);
   return TallPivotedQr(context, a_MN, options).run();
 }
 

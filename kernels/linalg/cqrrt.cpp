@@ -56,7 +56,7 @@ CqrrtResult cqrrt(const Context& context, const TensorView& a_MN, const CqrrtOpt
   const std::int64_t columns_N = a_MN.shape[1], total = context.rows_of(a_MN);
   PANTHER_REQUIRE(total >= columns_N, "cqrrt: ", total, " rows and ", columns_N, " columns: a tall matrix is needed; use bqrrp");
   PANTHER_REQUIRE(options.sketch_factor >= 1, "cqrrt: a sketch factor of ", options.sketch_factor, " is below 1");
-  require_memory("cqrrt", cqrrt_bytes(a_MN.shape[0], columns_N, a_MN.dtype, options), a_MN.device);
+  require_memory(context, "cqrrt", static_cast<double>(cqrrt_bytes(a_MN.shape[0], columns_N, a_MN.dtype, options)), a_MN.device);
   const LapackKernels& lapack = lapack_of(context);
   StageClock clock(context);
   CqrrtResult result;

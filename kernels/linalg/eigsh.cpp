@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/orthonormalize.h"
 #include "kernels/linalg/symmetric_input.h"
 
@@ -57,7 +58,7 @@ EigenResult eigsh(const Context& context, const TensorView& a_NN, const EigshOpt
   const std::int64_t block = std::min(options.block > 0 ? options.block : options.rank + 10, n);
   const std::int64_t least_steps = (options.rank + block - 1) / block, most_steps = std::max<std::int64_t>(options.most_steps, least_steps);
   const std::int64_t most = std::min(n, block * most_steps);
-  require_memory(context, a_NN.device, 3.0 * static_cast<double>(most) * static_cast<double>(n) * static_cast<double>(size_of(a_NN.dtype)), "eigsh");
+  require_memory(context, "eigsh", 3.0 * static_cast<double>(most) * static_cast<double>(n) * static_cast<double>(size_of(a_NN.dtype)), a_NN.device);
 
   const Context whole = replicated(context);
   const Matrix v = maths.matrix(n, most), av = maths.matrix(n, most);

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "kernels/linalg/block_lanczos.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/residual.h"
 
 namespace panther::linalg {
@@ -33,7 +34,7 @@ KrylovResult krylov_svd(const Context& context, const TensorView& a_MN, const Kr
   const std::int64_t block = std::min({wanted, input.rows, input.columns});
   const int enough = static_cast<int>((std::min(input.rows, input.columns) + block - 1) / block);
   const int most_steps = std::min(std::max(options.most_steps, static_cast<int>((options.rank + block - 1) / block)), enough);
-  require_memory(context, a_MN.device, BlockLanczos::bytes(a_MN.shape[0], input.columns, block, most_steps, a_MN.dtype), "krylov_svd");
+  require_memory(context, "krylov_svd", BlockLanczos::bytes(a_MN.shape[0], input.columns, block, most_steps, a_MN.dtype), a_MN.device);
   const double norm = std::sqrt(maths.sum(maths.squared_norm(input.view)));
 
   BlockLanczos lanczos(maths, input, block, most_steps, options.sketch);

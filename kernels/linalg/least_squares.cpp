@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "kernels/linalg/arithmetic.h"
 #include "kernels/linalg/lsqr.h"
+#include "kernels/linalg/memory_need.h"
 
 namespace panther::linalg {
 namespace {
@@ -156,8 +157,8 @@ LeastSquaresResult least_squares(const Context& context, const TensorView& a_MN,
   const Input a = checked_input(context, a_MN, "least_squares"), b = checked_input(context, b_MC, "least_squares (b)");
   check_options(a, b, b_MC, a_MN, options);
   const double n = static_cast<double>(a.columns);
-  require_memory(context, a_MN.device, ((options.oversampling + 5) * n * n + 2.0 * static_cast<double>(a_MN.shape[0])) * static_cast<double>(size_of(a_MN.dtype)),
-                 "least_squares");
+  require_memory(context, "least_squares",
+                 ((options.oversampling + 5) * n * n + 2.0 * static_cast<double>(a_MN.shape[0])) * static_cast<double>(size_of(a_MN.dtype)), a_MN.device);
   const double tolerance = options.tolerance > 0 ? options.tolerance : maths.dtype() == DType::f64 ? 1e-14 : 1e-6;
   const double norm_a = std::sqrt(maths.sum(maths.squared_norm(a.view)));
   LeastSquaresResult result;

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "kernels/cuda/device_memory.h"
+#include "kernels/linalg/arithmetic.h"
 
 namespace panther::linalg {
 namespace {
@@ -55,11 +56,14 @@ std::int64_t available_bytes(Device device) {
   return std::min(system_available(), group_available());
 }
 
-void require_memory(std::string_view work, std::int64_t need_bytes, Device device) {
-  const std::int64_t have = available_bytes(device);
-  if (need_bytes <= have) return;
-  fail(ErrorCode::OutOfMemory, work, " needs about ", human_bytes(static_cast<double>(need_bytes)), " and ", human_bytes(static_cast<double>(have)),
-       " are free: use a smaller matrix, f32, a single-pass method, or more ranks");
+void require_memory(const Context& context, std::string_view work, double need_bytes, Device device) {
+  const auto have = static_cast<double>(available_bytes(device));
+  const bool lacks = need_bytes > have;
+  const double lacking = context.sum_over_ranks ? Arithmetic(context, DType::f64, device).sum(lacks ? 1.0 : 0.0) : static_cast<double>(lacks);
+  if (lacking == 0) return;
+  if (!lacks) fail(ErrorCode::OutOfMemory, work, ": another rank lacks memory (", lacking, " of them); nothing was computed");
+  fail(ErrorCode::OutOfMemory, work, " needs about ", human_bytes(need_bytes), " beside its input and ", human_bytes(have),
+       " are free: use f32, a smaller rank or matrix, more ranks, or stream the matrix through SinglePassSvd");
 }
 
 }  // namespace panther::linalg

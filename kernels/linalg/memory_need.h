@@ -3,8 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "kernels/export.h"
-#include "kernels/view.h"
+#include "kernels/linalg/context.h"
 
 namespace panther::linalg {
 
@@ -12,7 +11,8 @@ namespace panther::linalg {
 /// free device memory on CUDA.
 PANTHER_KERNELS_API std::int64_t available_bytes(Device device);
 
-/// Throws OutOfMemory naming the work, what it needs and what there is.
-PANTHER_KERNELS_API void require_memory(std::string_view work, std::int64_t need_bytes, Device device);
+/// Throws OutOfMemory naming the work, what it needs and what there is. Every rank calls it, and when one lacks memory all throw: a rank that
+/// went on alone would wait in its next sum for ever. The needs may differ.
+PANTHER_KERNELS_API void require_memory(const Context& context, std::string_view work, double need_bytes, Device device);
 
 }  // namespace panther::linalg

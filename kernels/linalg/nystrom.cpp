@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/orthonormalize.h"
 #include "kernels/linalg/symmetric_input.h"
 
@@ -40,7 +41,7 @@ EigenResult nystrom(const Context& context, const TensorView& a_NN, const Nystro
   const std::int64_t n = input.columns, size = std::min(options.rank + options.oversampling, n);
   PANTHER_REQUIRE(options.rank >= 1 && options.rank <= n, "nystrom: rank ", options.rank, " of a ", n, " x ", n, " matrix must be in [1, ", n, "]");
   PANTHER_REQUIRE(options.oversampling >= 0 && options.power_iterations >= 0, "nystrom: oversampling and power iterations must not be negative");
-  require_memory(context, a_NN.device, 5.0 * static_cast<double>(size) * static_cast<double>(n) * static_cast<double>(size_of(a_NN.dtype)), "nystrom");
+  require_memory(context, "nystrom", 5.0 * static_cast<double>(size) * static_cast<double>(n) * static_cast<double>(size_of(a_NN.dtype)), a_NN.device);
   const std::vector<double> diagonal = diagonal_of(maths, input);
   const double trace = std::accumulate(diagonal.begin(), diagonal.end(), 0.0);
   const double norm = std::sqrt(maths.sum(maths.squared_norm(input.view)));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/orthonormalize.h"
 #include "kernels/linalg/residual.h"
 
@@ -45,9 +46,9 @@ class Builder {
 
   void reserve(std::int64_t columns) {
     if (columns <= q_.columns()) return;
-    require_memory(maths_.context(), maths_.device(),
+    require_memory(maths_.context(), "qb",
                    2.0 * static_cast<double>(columns) * static_cast<double>(input_.view.shape[0] + input_.columns) * static_cast<double>(size_of(maths_.dtype())),
-                   "qb");
+                   maths_.device());
     Matrix q = maths_.matrix(input_.view.shape[0], columns), bt = maths_.matrix(input_.columns, columns);
     if (size_ > 0) maths_.copy(this->q(), q.columns_from(0, size_)), maths_.copy(this->bt(), bt.columns_from(0, size_));
     q_ = std::move(q);

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "kernels/linalg/block_lanczos.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/orthonormalize.h"
 #include "kernels/linalg/qb.h"
 #include "kernels/linalg/residual.h"
@@ -107,7 +108,7 @@ SvdResult rsvd(const Context& context, const TensorView& a_MN, const RsvdOptions
   const Input input = checked_input(context, a_MN, "rsvd");
   check_options(input, options);
   if (options.tolerance > 0) return up_to_tolerance(maths, input.view, options);
-  require_memory(context, a_MN.device, rsvd_bytes(a_MN.shape[0], input.columns, options, a_MN.dtype), "rsvd");
+  require_memory(context, "rsvd", rsvd_bytes(a_MN.shape[0], input.columns, options, a_MN.dtype), a_MN.device);
 
   const std::int64_t basis = std::min({options.rank + options.oversampling, input.rows, input.columns});
   const double norm = std::sqrt(maths.sum(maths.squared_norm(input.view)));

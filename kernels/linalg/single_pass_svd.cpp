@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "kernels/linalg/arithmetic.h"
+#include "kernels/linalg/memory_need.h"
 #include "kernels/linalg/orthonormalize.h"
 
 namespace panther::linalg {
@@ -41,7 +42,7 @@ struct SinglePassSvd::State {
   void allocate() {
     const double entries = static_cast<double>(options.range_size) * static_cast<double>(2 * local_rows + columns) +
                            2.0 * static_cast<double>(options.corange_size + options.test_size) * static_cast<double>(columns);
-    require_memory(context, maths.device(), entries * static_cast<double>(size_of(maths.dtype())), "single_pass_svd");
+    require_memory(context, "single_pass_svd", entries * static_cast<double>(size_of(maths.dtype())), maths.device());
     omega = maths.sketch(options.sketch, options.range_size, columns, "single_pass.range");
     psi = maths.sketch(options.sketch, options.corange_size, rows, "single_pass.corange");
     y_MK = maths.zeros(local_rows, options.range_size);

@@ -1,6 +1,7 @@
 #pragma once
 // Ranks as threads, and reference arithmetic for the decompositions' tests.
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <exception>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/error.h"
 #include "kernels/linalg/context.h"
 #include "tests/kernels/dense.h"
 #include "tests/kernels/test_matrices.h"
@@ -23,14 +25,19 @@ class RankSum {
     return [this, rank](const TensorView& view) {
       views_[static_cast<std::size_t>(rank)] = view;
       barrier_.arrive_and_wait();
+      // Set before its rank dropped, so all that wait here see the same: nobody leaves between two waits.
+      if (left_) fail(ErrorCode::Internal, "another rank left before this sum");
       if (rank == 0) add_up();
       barrier_.arrive_and_wait();
       for (std::int64_t i = 0; i < view.numel(); ++i) store(view.data, view.dtype, i, total_[static_cast<std::size_t>(i)]);
       barrier_.arrive_and_wait();
     };
   }
-  /// A rank that ends early (by an exception) lets the others go on.
-  void leave() { barrier_.arrive_and_drop(); }
+  /// A rank that ends early (by an exception) makes the others' next sum fail rather than wait for it.
+  void leave() {
+    left_ = true;
+    barrier_.arrive_and_drop();
+  }
 
  private:
   void add_up() {
@@ -41,6 +48,7 @@ class RankSum {
   }
   std::vector<TensorView> views_;
   std::vector<double> total_;
+  std::atomic<bool> left_ = false;
   std::barrier<> barrier_;
 };
 
@@ -70,6 +78,7 @@ inline void on_ranks(int ranks, std::int64_t total_rows, std::uint64_t seed, con
         const std::lock_guard lock(mutex);
         if (!first) first = std::current_exception();
       }
+      sums.leave();
     });
   }
   for (std::thread& thread : threads) thread.join();

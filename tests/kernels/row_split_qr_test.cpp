@@ -1,10 +1,8 @@
 // cqrrpt and cqrrt over ranks as threads, rows split unevenly: the same pivots and factors as one process.
-#include <barrier>
-#include <thread>
-
 #include "core/error.h"
 #include "kernels/linalg/cqrrpt.h"
 #include "kernels/linalg/cqrrt.h"
+#include "tests/kernels/linalg_fixture.h"
 #include "tests/kernels/qr_expectations.h"
 
 namespace panther::linalg {
@@ -12,51 +10,21 @@ namespace {
 
 using namespace panther::test;
 
-/// Adds in rank order on every rank, so all get the same bits.
-class ThreadSum {
- public:
-  explicit ThreadSum(int ranks) : parts_(static_cast<std::size_t>(ranks)), meet_(ranks) {}
-
-  SumOverRanks of(int rank) {
-    return [this, rank](const TensorView& view) {
-      parts_[static_cast<std::size_t>(rank)] = view;
-      meet_.arrive_and_wait();
-      Array total = make_matrix(view.dtype, 1, view.numel());
-      const TensorView flat = total.view;
-      for (std::int64_t i = 0; i < view.numel(); ++i) {
-        double sum = 0;
-        for (const TensorView& part : parts_) sum += load(part.data, part.dtype, i);
-        store(flat.data, flat.dtype, i, sum);
-      }
-      meet_.arrive_and_wait();
-      std::memcpy(view.data, flat.data, static_cast<std::size_t>(view.bytes()));
-      EXPECT_TRUE(view.is_contiguous() || view.transposed().is_contiguous());
-      meet_.arrive_and_wait();
-    };
-  }
-
- private:
-  std::vector<TensorView> parts_;
-  std::barrier<> meet_;
-};
-
 /// Runs body(context, local rows) on every rank; ranks hold uneven shares, and with more than two of them the first holds none.
 template <class Body>
 void on_ranks(int ranks, const Dense& a, DType dtype, Body body) {
-  ThreadSum sum(ranks);
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    const auto border = [&](int r) { return r == 0 || (r == 1 && ranks > 2) ? 0 : r >= ranks ? a.rows : std::min(a.rows, a.rows * r * r / (ranks * ranks) + 3); };
+  const auto border = [&](int r) { return r == 0 || (r == 1 && ranks > 2) ? 0 : r >= ranks ? a.rows : std::min(a.rows, a.rows * r * r / (ranks * ranks) + 3); };
+  test::on_ranks(ranks, a.rows, 0, [&](const Context& given, int rank) {
     const std::int64_t first = border(rank), last = border(rank + 1);
-    threads.emplace_back([=, &a, &sum] {
-      Context context;
-      context.sum_over_ranks = sum.of(rank);
-      context.first_row = first;
-      context.total_rows = a.rows;
-      const Matrix local = matrix_of(block(a, first, last - first, 0, a.columns), dtype);
-      body(context, local, rank, first);
-    });
-  }
+    Context context = given;
+    context.first_row = first;
+    context.sum_over_ranks = [&](const TensorView& view) {
+      EXPECT_TRUE(view.is_contiguous() || view.transposed().is_contiguous());
+      given.sum_over_ranks(view);
+    };
+    const Matrix local = matrix_of(block(a, first, last - first, 0, a.columns), dtype);
+    body(context, local, rank, first);
+  });
 }
 
 /// Columns whose norms fall by a quarter, in a mixed order, so that no rounding changes a pivot; the columns beyond `rank` are tiny combinations.

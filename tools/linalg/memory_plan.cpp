@@ -1,10 +1,10 @@
 #include "tools/linalg/memory_plan.h"
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
 
 #include "core/error.h"
+#include "kernels/linalg/memory_need.h"
 
 namespace panther::tools {
 namespace {
@@ -15,12 +15,6 @@ double size(DType dtype) { return static_cast<double>(size_of(dtype)); }
 
 double factor_bytes(const MemoryNeed& need) {
   return 2.0 * static_cast<double>(need.rows + need.columns) * static_cast<double>(need.factor_columns) * size(need.dtype);
-}
-
-std::int64_t number_in(const char* path) {
-  std::ifstream file(path);
-  std::int64_t value = -1;
-  return file >> value ? value : -1;  // "max" is no number
 }
 
 }  // namespace
@@ -54,13 +48,8 @@ MemoryPlan plan_memory(const MemoryNeed& need, std::int64_t limit_bytes, bool ca
 }
 
 std::int64_t available_memory_bytes() {
-  std::int64_t available = 0;
-  std::ifstream facts("/proc/meminfo");
-  for (std::string line; std::getline(facts, line);)
-    if (line.starts_with("MemAvailable:")) available = std::stoll(line.substr(13)) * 1024;
-  const std::int64_t group = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
-  if (group > 0 && used >= 0) available = std::min(available == 0 ? group : available, std::max<std::int64_t>(group - used, 1));
-  return available;
+  const std::int64_t available = linalg::available_bytes(Device{});
+  return available == std::numeric_limits<std::int64_t>::max() ? 0 : std::max<std::int64_t>(available, 1);
 }
 
 }  // namespace panther::tools
