@@ -44,6 +44,7 @@ class BlockedPivotedQr {
     clock_.begin("geqp3", 0);
     require_finite(context_, a_, a_, "bqrrp");
     lapack_.qr_pivoted(a_, tau_, pivots_, context_.allocator, context_.stream);
+    require_scale(std::abs(to_host(context_, diagonal(a_, 1))[0]));
   }
 
   void blocked() {
@@ -80,7 +81,7 @@ class BlockedPivotedQr {
     chosen_ = make_matrix(context_, a_, height_, block_);
     sketch_tau_ = make_matrix(context_, a_, block_, 1);
     panel_ = make_matrix(context_, a_, rows_, block_);
-    moved_ = make_matrix(context_, a_, rows_, 2 * block_);
+    moved_ = make_matrix(context_, a_, std::max(rows_, height_), 2 * block_);  // holds columns of the sketch, too
     gram_ = make_matrix(context_, a_, DType::f64, block_, block_);
     r_ = make_matrix(context_, a_, block_, block_);
     t_ = make_matrix(context_, a_, block_, block_);
@@ -124,7 +125,7 @@ class BlockedPivotedQr {
 
   /// Rounding in updates is relative to the last sketch taken; an entry below eps^0.75 of it has lost too many digits to go on with.
   std::int64_t meaningful(const std::vector<double>& entries) {
-    if (fresh_) scale_ = std::abs(entries[0]);
+    if (fresh_) require_scale(std::abs(entries[0]));
     const double epsilon = 2 * unit_roundoff(a_.dtype);
     if (report_.sketches == 1 && fresh_) floor_ = scale_ * epsilon * epsilon;
     const double least = std::pow(epsilon, 0.75) * scale_;
@@ -132,6 +133,12 @@ class BlockedPivotedQr {
     while (count < static_cast<std::int64_t>(entries.size()) && std::abs(entries[static_cast<std::size_t>(count)]) > least) ++count;
     order_.resize(static_cast<std::size_t>(count));
     return count;
+  }
+
+  /// Entries may be finite and norms not; then every comparison with the scale would be with infinity.
+  void require_scale(double scale) {
+    PANTHER_REQUIRE(std::isfinite(scale), "bqrrp: the matrix is so large that its columns' norms overflow ", dtype_name(a_.dtype), ": scale it down");
+    scale_ = scale;
   }
 
   void move_columns(std::int64_t count) {
@@ -285,7 +292,7 @@ BqrrpResult bqrrp(const Context& context, const TensorView& a_MN, const BqrrpOpt
 
 std::int64_t bqrrp_scratch_bytes(std::int64_t rows, std::int64_t columns, DType dtype, const BqrrpOptions& options) {
   const std::int64_t width = block_columns(std::min(rows, columns), options), height = sketch_rows(width, options);
-  return (2 * height * columns + 3 * rows * width + width * columns + 4 * width * height) * static_cast<std::int64_t>(size_of(dtype));
+  return (2 * height * columns + rows * width + 2 * std::max(rows, height) * width + width * columns + 4 * width * height) * static_cast<std::int64_t>(size_of(dtype));
 }
 
 }  // namespace panther::linalg

@@ -1,5 +1,7 @@
 #include "kernels/linalg/bqrrp.h"
 
+#include <limits>
+
 #include "core/error.h"
 #include "kernels/linalg/column_moves.h"
 #include "tests/kernels/qr_expectations.h"
@@ -119,6 +121,31 @@ TEST_P(BqrrpTest, TinyAndEmpty) {
     const Dense exact = rounded(gaussian_matrix(m, n, 45), dtype());
     SCOPED_TRACE(concat(m, " x ", n));
     expect_good(exact, bqrrp({}, matrix_of(exact, dtype()).view()));
+  }
+}
+
+TEST_P(BqrrpTest, SketchesMayBeTallerThanTheMatrix) {
+  struct Case { std::int64_t m, n; BqrrpOptions options; };
+  for (const Case& one : {Case{100, 200, {.block_columns = 100}}, Case{70, 300, {.sketch_factor = 4}},
+                          Case{70, 70, {.block_columns = 70, .sketch_factor = 8}}}) {
+    const Dense exact = rounded(gaussian_matrix(one.m, one.n, 47), dtype());
+    SCOPED_TRACE(concat(one.m, " x ", one.n));
+    expect_good(exact, bqrrp({}, matrix_of(exact, dtype()).view(), one.options));
+  }
+}
+
+TEST_P(BqrrpTest, RefusesNormsThatOverflow) {
+  // Norms of 1.2 times the largest number; neither entries nor those of the sketch come near it.
+  const double largest = dtype() == DType::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max(), scale = 1.2 / std::sqrt(1000.0);
+  for (const std::int64_t n : {200, 50}) {  // blocked and not
+    const Dense large = rounded(scaled(gaussian_matrix(1000, n, 48), scale * largest), dtype());
+    try {
+      bqrrp({}, matrix_of(large, dtype()).view());
+      FAIL() << n << " columns of infinite norm went through";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+      EXPECT_NE(std::string(error.what()).find("overflow"), std::string::npos) << error.what();
+    }
   }
 }
 
