@@ -36,11 +36,16 @@ void BlockLanczos::extend_right() {
   next_ = std::min(newest_, most_ - size_);
   Matrix next = maths_.inner_product(a_.view, last_.columns_from(0, newest_));
   ++passes_;
-  // When the space is full the block only says how far A^T U is from V's span: rounding.
+  // Fewer than newest_ columns fit when V nearly spans everything; then those and V do, and the others lie in their span.
   const std::int64_t fits = std::min(newest_, a_.columns - size_);
-  coupling_ = maths_.matrix(fits, fits);
+  coupling_ = maths_.matrix(fits, newest_);
   if (fits == 0) return;
-  orthonormalize_against(whole_, right_.columns_from(0, size_), next.columns_from(0, fits), {}, coupling_.view());
+  const TensorView added = next.columns_from(0, fits);
+  orthonormalize_against(whole_, right_.columns_from(0, size_), added, {}, coupling_.columns_from(0, fits));
+  if (fits < newest_) {
+    const std::int64_t others = newest_ - fits;
+    maths_.multiply(1, added.transposed(), next.columns_from(fits, others), 0, coupling_.columns_from(fits, others));
+  }
   if (next_ > 0) maths_.copy(next.columns_from(0, next_), right_.columns_from(size_, next_));
 }
 
@@ -71,10 +76,9 @@ BlockLanczos::Triplets BlockLanczos::triplets() const {
 
 std::vector<double> BlockLanczos::residuals(const Triplets& triplets, std::int64_t count) {
   extend_right();
-  const std::int64_t fits = coupling_.rows();
-  if (fits == 0) return std::vector<double>(static_cast<std::size_t>(count), 0.0);
+  if (coupling_.rows() == 0) return std::vector<double>(static_cast<std::size_t>(count), 0.0);
   // A^T U = V T^T + next coupling E^T, E picking U's newest block: the residual of triplet i is coupling times those rows of left_i.
-  const Matrix tail = maths_.product(coupling_.view(), triplets.left_LL.block(size_ - newest_, fits, 0, count));
+  const Matrix tail = maths_.product(coupling_.view(), triplets.left_LL.block(size_ - newest_, newest_, 0, count));
   std::vector<double> norms = maths_.column_squares(tail.view());
   for (double& norm : norms) norm = std::sqrt(norm);
   return norms;

@@ -173,6 +173,28 @@ TEST(KrylovSvd, SaysWhenStepsDoNotSuffice) {
   EXPECT_THROW(linalg::krylov_svd(seeded(2), input.view(), options), Error);
 }
 
+// With 8 of 10 columns spanned, 4 newest columns of U reach only 2 further directions, each with all of them.
+TEST(KrylovSvd, ResidualsAreRightWhereTheLastBlockDoesNotFit) {
+  const Dense a = gaussian_matrix(50, 10, 7);
+  const Matrix input = matrix_of(a, DType::f64);
+  for (const std::int64_t block_size : {3, 4, 7}) {
+    linalg::KrylovOptions options;
+    options.block = block_size;
+    options.most_steps = static_cast<int>(9 / block_size);
+    options.rank = block_size * options.most_steps;
+    options.tolerance = 1e-14;
+    const linalg::KrylovResult result = linalg::krylov_svd(seeded(3), input.view(), options);
+    const Dense u = dense_of(result.u_MK.view()), v = dense_of(result.v_NK.view()), values = dense_of(result.s_K.view());
+    double largest = 0;
+    for (std::int64_t i = 0; i < options.rank; ++i) {
+      const Dense residual = subtract(multiply_transposed(a, block(u, 0, 50, i, 1)), scaled(block(v, 0, 10, i, 1), values(i, 0)));
+      EXPECT_NEAR(norm(residual), result.residuals[static_cast<std::size_t>(i)], 1e-13 * norm(a)) << block_size << ": " << i;
+      largest = std::max(largest, norm(residual));
+    }
+    EXPECT_GT(largest, 1e-3 * norm(a)) << "nothing was tested";
+  }
+}
+
 TEST(KrylovSvd, IsExactOnTheWholeSpaceOfAnyShape) {
   for (std::uint64_t trial = 0; trial < 100; ++trial) {
     const std::int64_t m = 1 + static_cast<std::int64_t>(trial % 13), n = 1 + static_cast<std::int64_t>(trial / 8);
