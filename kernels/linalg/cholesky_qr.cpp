@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/error.h"
+
 namespace panther::linalg {
 namespace {
 
@@ -57,7 +59,8 @@ class Passes {
     lapack_.fill('A', 0, amount > 0 ? amount : 1, raised.view(), context_.stream);
     const std::array from{kept_.view().transposed(), raised.view().transposed()};
     context_.kernels.packed_sum(from, gram_.view().transposed(), context_.stream);
-    lapack_.cholesky(gram_.view(), context_.allocator, context_.stream);
+    const std::int64_t failed = lapack_.cholesky(gram_.view(), context_.allocator, context_.stream);
+    PANTHER_CHECK(failed == 0, "the shifted Gram matrix of ", size_, " columns is not positive definite at column ", failed - 1);
   }
 
   /// q = q R^-1 and r = R r; gives the spread of R's diagonal.
@@ -81,8 +84,14 @@ class Passes {
     lapack_.solve_upper(Side::right, false, 1, narrow.view(), q, context_.allocator, context_.stream);
   }
 
-  /// The leading minor before the failing one is positive definite, and its factor stands in gram_.
+  /// The leading minor before the failing one is positive definite. What a failed factorization leaves is not promised by every library, so the
+  /// minor is factored again; in other blocks rounding may stop it earlier.
   void truncate(std::int64_t rank) {
+    for (std::int64_t failed = 1; rank > 0 && failed != 0; rank = failed != 0 ? failed - 1 : rank) {
+      const TensorView minor = block(gram_.view(), 0, rank, 0, rank);
+      context_.kernels.cast(block(kept_.view(), 0, rank, 0, rank), minor, context_.stream);
+      failed = lapack_.cholesky(minor, context_.allocator, context_.stream);
+    }
     result_.rank = rank;
     lapack_.fill('L', 0, 0, gram_.view(), context_.stream);
     solve(rank);
