@@ -18,8 +18,8 @@ void check_options(const char* routine, const Input& input, const InterpolativeO
                   " and power iterations ", options.power_iterations, " must not be negative");
 }
 
-void require_whole(const Arithmetic& maths, const char* routine) {
-  if (maths.split()) fail(ErrorCode::Unsupported, routine, ": rows are split over ranks; column_id works on split rows, or gather the matrix");
+void require_whole(const Context& context, const char* routine) {
+  if (context.sum_over_ranks) fail(ErrorCode::Unsupported, routine, ": rows are split over ranks; column_id works on split rows, or gather the matrix");
 }
 
 /// Rows that span the leading row space: S A (A^T A)^q, orthonormalised between.
@@ -124,9 +124,10 @@ ColumnId column_id(const Context& context, const TensorView& a_MN, const Interpo
 }
 
 RowId row_id(const Context& context, const TensorView& a_MN, const InterpolativeOptions& options) {
-  const Arithmetic maths(context, a_MN.dtype, a_MN.device);
-  require_whole(maths, "row_id");
+  require_whole(context, "row_id");
   const Input input = checked_input(context, a_MN, "row_id");
+  const Context whole = replicated(context);  // its matrices have M rows and N rows
+  const Arithmetic maths(whole, a_MN.dtype, a_MN.device);
   check_options("row_id", input, options);
   const Input flipped{Matrix(), input.view.transposed(), input.columns, input.rows};
   ColumnId found = column_id_of(maths, flipped, options);
@@ -135,9 +136,10 @@ RowId row_id(const Context& context, const TensorView& a_MN, const Interpolative
 }
 
 CurResult cur(const Context& context, const TensorView& a_MN, const InterpolativeOptions& options) {
-  const Arithmetic maths(context, a_MN.dtype, a_MN.device);
-  require_whole(maths, "cur");
+  require_whole(context, "cur");
   const Input input = checked_input(context, a_MN, "cur");
+  const Context whole = replicated(context);  // its matrices have M rows and N rows
+  const Arithmetic maths(whole, a_MN.dtype, a_MN.device);
   check_options("cur", input, options);
   const std::int64_t size = std::min({options.rank + options.oversampling, input.rows, input.columns});
   CurResult result;
@@ -146,7 +148,7 @@ CurResult cur(const Context& context, const TensorView& a_MN, const Interpolativ
   result.c_MK = gathered(maths, input.view, result.columns);
   // Rows where an orthonormal basis of the columns is large, so that small columns count too.
   const Matrix basis = maths.copy_of(result.c_MK.view());
-  orthonormalize(context, basis.view());
+  orthonormalize(whole, basis.view());
   const Selection rows = pivoted(maths, maths.copy_of(basis.view().transposed()));
   result.rows.assign(rows.pivots.begin(), rows.pivots.begin() + options.rank);
   const Matrix rt_NK = gathered(maths, input.view.transposed(), result.rows);

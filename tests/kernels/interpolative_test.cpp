@@ -32,6 +32,20 @@ TEST(Interpolative, IsExactWhenTheRankFits) {
   }
 }
 
+// One process that says how many rows there are: those are the matrix' rows, not those of its transpose.
+TEST(Interpolative, TotalRowsOfOneProcessChangeNothing) {
+  const Dense a = gaussian_matrix(20, 60, 4);
+  const Matrix input = matrix_of(a, DType::f64);
+  linalg::Context told = seeded(1);
+  told.total_rows = 20;
+  const linalg::InterpolativeOptions options{.rank = 18};
+  EXPECT_EQ(row_id(told, input.view(), options).rows, row_id(seeded(1), input.view(), options).rows);
+  const auto with = cur(told, input.view(), options), without = cur(seeded(1), input.view(), options);
+  EXPECT_EQ(with.rows, without.rows);
+  EXPECT_EQ(with.columns, without.columns);
+  EXPECT_EQ(dense_of(with.u_KK.view()).values, dense_of(without.u_KK.view()).values);
+}
+
 // Column pivoting keeps within sqrt(1 + k (n - k)) of the optimum in practice (strong pivoting provably); CUR adds the same for its rows.
 TEST(Interpolative, ComesNearTheOptimumAndReportsItsError) {
   for (const std::vector<double>& s : {harmonic_spectrum(60), halving_spectrum(40), step_spectrum(60, 8, 0.1)}) {
