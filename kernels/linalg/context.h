@@ -19,6 +19,8 @@ struct Context {
   Stream stream{};
   /// Row-split inputs: this rank holds rows [first_row, first_row + a.shape[0]) of `total_rows`. Factors with m rows come back split the
   /// same way, all others whole and with equal bits on every rank. Empty `sum_over_ranks`: one process, a is whole.
+  /// Ranks decide (ranks of matrices, when to stop) from results that each computes for itself out of the same sums. Equal bits, and so equal
+  /// decisions, need identical processors, libraries and thread counts on all ranks.
   SumOverRanks sum_over_ranks;
   std::int64_t first_row = 0;
   std::int64_t total_rows = -1;  ///< -1: a.shape[0]

@@ -61,7 +61,7 @@ class Solver {
   bool refine(const TensorView& b_M1, double tolerance, double reduction, int most_iterations) {
     set_residual(b_M1);
     const LsqrOperator g{[this] { return normalize(); }, [this](const std::vector<double>& v, double alpha) { advance(v, alpha); },
-                         [this] { return transposed(); }};
+                         [this] { return transposed(); }, [this](bool own) { return maths_.sum(own ? 1.0 : 0.0) != 0; }};
     const LsqrOutcome out = lsqr(g, rank_, tolerance, reduction, most_iterations);
     const Matrix step = lifted(out.y);
     const double step_norm = std::sqrt(maths_.squared_norm(step.view()));

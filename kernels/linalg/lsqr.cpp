@@ -53,7 +53,8 @@ LsqrOutcome lsqr(const LsqrOperator& g, std::int64_t size, double tolerance, dou
     out.last_step = std::abs(step) * std::sqrt(square);
     out.norm = std::sqrt(y_square);
     const double gradient = std::abs(phi * alpha * c);
-    if (phi <= std::max(tolerance, reduction) * beta0 || gradient <= std::max(tolerance * std::sqrt(square_norm) * phi, reduction * gradient0)) {
+    const bool small = phi <= std::max(tolerance, reduction) * beta0;
+    if (g.any_rank(small || gradient <= std::max(tolerance * std::sqrt(square_norm) * phi, reduction * gradient0))) {
       out.converged = true;
       break;
     }

@@ -11,6 +11,7 @@ struct LsqrOperator {
   std::function<double()> normalize_u;  ///< u = u / ||u|| over all ranks; returns the norm (0: u = 0 stays)
   std::function<void(const std::vector<double>& v, double alpha)> advance_u;  ///< u = G v - alpha u
   std::function<std::vector<double>()> transpose_u;        ///< G^T u
+  std::function<bool(bool)> any_rank;                      ///< whether any rank says so; an iteration more on one rank alone would wait for ever
 };
 
 struct LsqrOutcome {

@@ -37,7 +37,8 @@ double cholesky_pass(const Arithmetic& maths, const TensorView& y_ML, const Tens
   const Matrix gram = maths.matrix(columns, columns, DType::f64);
   maths.lapack().gram(y_ML, gram.view(), maths.allocator(), maths.stream());
   maths.sum(gram);
-  if (maths.lapack().cholesky(gram.view(), maths.allocator(), maths.stream()) != 0) return 0;
+  const bool failed = maths.lapack().cholesky(gram.view(), maths.allocator(), maths.stream()) != 0;
+  if (maths.sum(failed ? 1.0 : 0.0) != 0) return 0;
   const double ratio = smallest_ratio(maths.download(gram.view()), columns, columns);
   if (!(ratio >= kUsableRatio)) return 0;
   const Matrix triangle = maths.copy_of(gram.view(), y_ML.dtype);
@@ -91,12 +92,12 @@ std::int64_t precondition(const Arithmetic& maths, const TensorView& z_ML) {
   const std::int64_t columns = z_ML.shape[1];
   const auto sketch = maths.sketch("gaussian", 2 * columns + 8, maths.context().rows_of(z_ML), "orthonormalize");
   const Matrix triangle = maths.matrix(columns, columns);
-  std::int64_t replaced = 0;
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const std::int64_t now = replace_dependent(maths, z_ML, sketched_triangle(maths, z_ML, *sketch, triangle), attempt);
+  std::int64_t replaced = 0, now = 1;
+  for (int attempt = 0; attempt < 3 && now > 0; ++attempt) {
+    now = replace_dependent(maths, z_ML, sketched_triangle(maths, z_ML, *sketch, triangle), attempt);
     replaced = std::max(replaced, now);
-    if (now == 0) break;
   }
+  if (now > 0) sketched_triangle(maths, z_ML, *sketch, triangle);  // of z as it became
   maths.lapack().solve_upper(Side::right, false, 1, triangle.view(), z_ML, maths.allocator(), maths.stream());
   return replaced;
 }
