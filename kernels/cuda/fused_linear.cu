@@ -195,7 +195,9 @@ bool launch(double alpha, const TensorView& x, const StackedRows& p, const Stack
                  e.bias_O.strides[0], device_rows<T>(p), device_rows<T>(q), static_cast<Sum>(alpha), e.activation, arrived, partial,
                  partial + static_cast<std::int64_t>(plan.blocks) * rows * inner};
   check_status(cudaMemsetAsync(arrived, 0, 256, stream), "cudaMemsetAsync");
-  check_status(cudaFuncSetAttribute(fused_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(plan.shared_bytes)), "cudaFuncSetAttribute");
+  // The attribute belongs to the kernel, not to the launch: every thread asks for the same, so none lowers it between another's two calls.
+  check_status(cudaFuncSetAttribute(fused_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes - static_cast<int>(kStatic)),
+               "cudaFuncSetAttribute");
   void* arguments[] = {&fused};
   check_status(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(fused_kernel<T>), dim3(plan.blocks), dim3(kThreads), arguments, plan.shared_bytes, stream),
                "cudaLaunchCooperativeKernel");
