@@ -192,6 +192,12 @@ class Linalg(unittest.TestCase):
                 residual, best = np.linalg.norm(a @ x - b.reshape(2000, -1)), np.linalg.norm(a @ expected - b.reshape(2000, -1))
                 self.assertLess(residual, best * (1 + 1e-10))
                 np.testing.assert_allclose(x, expected, atol=1e-6 * np.abs(expected).max())
+        b = rng.standard_normal(2000)
+        self.save("b.npy", b)
+        for column in (np.zeros(2000), a[:, 3]):
+            a[:, 7] = column
+            self.save("a.npy", a)
+            self.refused(64, ["rank deficient at column 7", "--method sketch"], "lstsq", "a.npy", "b.npy", "-o", "y.npy", "--method", "lapack")
         self.save("short.npy", np.zeros(5))
         self.refused(64, ["5", "2000"], "lstsq", "a.npy", "short.npy", "-o", "y.npy")
 
@@ -274,6 +280,8 @@ class Linalg(unittest.TestCase):
         self.refused(64, ["nan at row 7, column 2", "nan.npy"], "svd", "nan.npy", *one)
         self.refused(64, ["infinity at row 7, column 2"], "svd", "inf.npy", *one)
         self.refused(64, ["--rank 7", "10 x 6", "at most 6"], "svd", "a.npy", "-o", "o.npy", "--rank", 7)
+        for option in ("--oversampling", "--power-iterations"):
+            self.refused(64, [option, "at most 1073741824"], "svd", "a.npy", *one, option, 2 ** 63 - 1)
         self.refused(64, ["3 dimensions", "(2, 3, 4)", "reshape"], "svd", "cube.npy", *one)
         self.refused(64, ["0 x 4"], "svd", "empty.npy", *one)
         self.refused(70, ["cut.npy", "damaged", "480 bytes"], "svd", "cut.npy", *one)

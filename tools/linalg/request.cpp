@@ -29,9 +29,13 @@ std::int64_t at_least(std::int64_t least, std::int64_t value, const char* option
   return value;
 }
 
+constexpr std::int64_t kMostInteger = std::int64_t{1} << 30;  ///< sums and products of two stay far from overflow
+
 std::optional<std::int64_t> optional_integer(const Arguments& arguments, const char* name, std::int64_t least, const char* what) {
   if (!arguments.value(name)) return std::nullopt;
-  return at_least(least, arguments.integer(name, 0), name, what);
+  const std::int64_t value = at_least(least, arguments.integer(name, 0), name, what);
+  PANTHER_REQUIRE(value <= kMostInteger, name, " ", value, ": ", what, " of at most ", kMostInteger);
+  return value;
 }
 
 void read_choices(const Arguments& arguments, LinalgRequest& request) {

@@ -29,6 +29,21 @@ Matrix solve_by_sketch(const Work& work, const Matrix& a, const Matrix& b) {
   return std::move(found.x_NC);
 }
 
+/// A diagonal entry of R at rounding level would divide by noise, or by zero.
+void require_full_rank(const TensorView& r_NN) {
+  const std::int64_t n = r_NN.shape[0];
+  std::vector<double> entries(static_cast<std::size_t>(n));
+  for (std::int64_t j = 0; j < n; ++j) {
+    copy_to_host(r_NN.slice(j, 1).transposed().slice(j, 1), TensorView(&entries[static_cast<std::size_t>(j)], DType::f64, {1, 1}));
+  }
+  double largest = 0;
+  for (double& entry : entries) largest = std::max(largest, entry = std::abs(entry));
+  const double floor = static_cast<double>(n) * (r_NN.dtype == DType::f64 ? 0x1p-53 : 0x1p-24) * largest;
+  for (std::int64_t j = 0; j < n; ++j) {
+    PANTHER_REQUIRE(entries[static_cast<std::size_t>(j)] > floor, "A is rank deficient at column ", j, ": use --method sketch");
+  }
+}
+
 /// R x = Q^T b.
 Matrix solve_by_lapack(const Work& work, const Matrix& a, const Matrix& b) {
   const LapackKernels* lapack = work.context.kernels.lapack;
@@ -39,6 +54,7 @@ Matrix solve_by_lapack(const Work& work, const Matrix& a, const Matrix& b) {
   const std::int64_t n = a.columns();
   const Matrix tau(work.allocator(), work.device, {}, a.view().dtype, n, 1);
   lapack->qr(a.view(), tau.column(0), work.allocator(), {});
+  require_full_rank(a.block(0, n, 0, n));
   lapack->multiply_q(true, a.view(), tau.column(0), b.view(), work.allocator(), {});
   Matrix x(work.allocator(), work.device, {}, a.view().dtype, n, b.columns());
   work.context.kernels.cast(b.block(0, n, 0, b.columns()), x.view(), {});
