@@ -1,6 +1,9 @@
 #include "comm/exchange/codec_settings.h"
 
+#include <bit>
+
 #include "core/error.h"
+#include "kernels/philox.h"
 
 namespace panther::comm {
 namespace {
@@ -28,7 +31,40 @@ class RangeCheck final : public FieldVisitor {
   }
 };
 
+/// Names and values of all fields, in order.
+class Digest final : public FieldVisitor {
+ public:
+  std::uint64_t value = 0;
+  void field(std::string_view name, bool& field, const FieldInfo&) override { add(name, field ? 1 : 0); }
+  void field(std::string_view name, std::int64_t& field, const FieldInfo&) override { add(name, static_cast<std::uint64_t>(field)); }
+  void field(std::string_view name, double& field, const FieldInfo&) override { add(name, std::bit_cast<std::uint64_t>(field)); }
+  void field(std::string_view name, std::string& field, const FieldInfo&) override { add(name, hash_name(field.data(), field.size())); }
+  void field(std::string_view name, std::vector<double>& fields, const FieldInfo&) override {
+    for (const double field : fields) add(name, std::bit_cast<std::uint64_t>(field));
+  }
+  void field(std::string_view name, std::vector<std::int64_t>& fields, const FieldInfo&) override {
+    for (const std::int64_t field : fields) add(name, static_cast<std::uint64_t>(field));
+  }
+  void field(std::string_view name, std::vector<std::string>& fields, const FieldInfo&) override {
+    for (const std::string& field : fields) add(name, hash_name(field.data(), field.size()));
+  }
+
+ protected:
+  void begin_section(std::string_view, std::string_view) override {}
+  void end_section() override {}
+  void array_section(std::string_view, std::string_view, const ArrayAccess&) override {}
+
+ private:
+  void add(std::string_view name, std::uint64_t bits) { value = mix64(mix64(value, hash_name(name.data(), name.size())), bits); }
+};
+
 }  // namespace
+
+std::uint64_t settings_digest(const CodecSettings& settings) {
+  Digest digest;
+  CodecSettings(settings).fields(digest);
+  return digest.value;
+}
 
 void CodecSettings::fields(FieldVisitor& v) {
   v.field("rank", rank, {.help = "powersgd: rank of what is sent of a matrix; 1 to 4 for small models, 32 and more for transformers", .min = 1, .max = 1024});

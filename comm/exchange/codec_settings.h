@@ -21,6 +21,9 @@ struct PANTHER_COMM_API CodecSettings {
   void fields(FieldVisitor& v);
 };
 
+/// 64-bit digest of all fields: what ranks must agree on.
+PANTHER_COMM_API std::uint64_t settings_digest(const CodecSettings& settings);
+
 /// Throws InvalidArgument for values outside the ranges that fields() names: for settings that no configuration file was read for.
 PANTHER_COMM_API void check_settings(const CodecSettings& settings);
 

@@ -1,5 +1,6 @@
 #pragma once
-// Checkpoints: checkpoints/step_<n>/{manifest.json, model.safetensors, optimizer.safetensors, config.toml, config.json, DONE}.
+// Checkpoints: checkpoints/step_<n>/{manifest.json, model.safetensors, optimizer.safetensors, config.toml, config.json, DONE}
+// and, where the exchange's codec has state, exchange_rank_<r>.safetensors of every rank.
 // Written into a temporary folder, fsynced, DONE last, renamed, `latest` renamed into place. Fixed signs are a seed: zero bytes.
 // DONE holds the size and CRC-32C of the manifest, the manifest those of every other file, chunk by chunk.
 #include <cstdint>
@@ -41,8 +42,17 @@ struct TrainingState {
   NamedTensors optimizer;
   std::vector<LayerFacts> layers;    ///< sketch specs and seed keys
   DataShape shape;                   ///< what the model was built for
+  int exchange_ranks = 0;            ///< > 0: save() takes in what write_exchange_state() of so many ranks wrote for this step
   std::string model_json;            ///< hyper-parameters for other programs: a JSON object, stored as config.json; "" = {}
 };
+
+/// Codec state of one rank beside the checkpoints, for the save() of the same step, which takes it in: the ranks' states never meet in one
+/// memory. Every rank calls it, on a file system that all share, then they meet, then rank 0 saves. Throws Io.
+PANTHER_RUNTIME_API void write_exchange_state(const std::filesystem::path& checkpoints_folder, std::int64_t step, int rank, const NamedTensors& state);
+/// Number of ranks whose codec state a checkpoint holds.
+PANTHER_RUNTIME_API int exchange_ranks_of(const std::filesystem::path& step_folder);
+/// The file of a rank's codec state in a checkpoint.
+PANTHER_RUNTIME_API std::filesystem::path exchange_state_file(const std::filesystem::path& step_folder, int rank);
 
 class PANTHER_RUNTIME_API CheckpointWriter {
  public:

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view kTemporaryPrefix = ".tmp_step_";
 constexpr std::string_view kStepPrefix = "step_";
+constexpr std::string_view kWaitingPrefix = ".exchange_step_";
 constexpr std::string_view kLinkPrefix = "latest.tmp.";
 
 [[noreturn]] void fail_io(std::string_view doing, const fs::path& path, int error) {
@@ -121,6 +122,23 @@ void remove_leftovers(const fs::path& checkpoints) {
     if (lock < 0) continue;
     remove_quietly(path);
     ::close(lock);
+  }
+}
+
+std::string exchange_name(int rank) { return concat("exchange_rank_", rank, ".safetensors"); }
+
+fs::path exchange_waiting(const fs::path& checkpoints, std::int64_t step, int rank) {
+  return checkpoints / concat(kWaitingPrefix, step, "_rank_", rank);
+}
+
+void remove_waiting(const fs::path& checkpoints, std::int64_t step) {
+  for (const fs::path& path : entries_of(checkpoints)) {
+    const std::string name = path.filename().string();
+    if (!name.starts_with(kWaitingPrefix)) continue;
+    std::int64_t waits_for = 0;
+    const auto [stop, error] = std::from_chars(name.data() + kWaitingPrefix.size(), name.data() + name.size(), waits_for);
+    // Those of later steps are of a save to come: ranks write while rank 0 still saves in the background.
+    if (error == std::errc() && waits_for <= step) remove_quietly(path);
   }
 }
 

@@ -42,6 +42,12 @@ class TemporaryFolder {
   int lock_ = -1;
 };
 
+std::string exchange_name(int rank);
+/// Where a rank's codec state waits for the checkpoint of its step.
+std::filesystem::path exchange_waiting(const std::filesystem::path& checkpoints, std::int64_t step, int rank);
+/// Removes codec states of steps up to this one that no checkpoint took in.
+void remove_waiting(const std::filesystem::path& checkpoints, std::int64_t step);
+
 /// Removes what dead writers left: temporary folders without a live owner, and half-renamed links.
 void remove_leftovers(const std::filesystem::path& checkpoints);
 /// Renames the step's folder out of sight, then removes it, so that a kill in between leaves no half-deleted step_<n>.

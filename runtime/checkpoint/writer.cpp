@@ -29,6 +29,18 @@ FileSums write_tensors(const fs::path& folder, const char* name, const NamedTens
   return sums_of(name, file.bytes());
 }
 
+/// The state that a rank left for this checkpoint.
+FileSums take_exchange_state(const fs::path& checkpoints, const fs::path& folder, std::int64_t step, int rank) {
+  const fs::path waiting = exchange_waiting(checkpoints, step, rank), target = folder / exchange_name(rank);
+  std::error_code error;
+  fs::rename(waiting, target, error);
+  if (error)
+    fail(ErrorCode::Io, "cannot take in the codec state of rank ", rank, ", '", waiting.string(), "': ", error.message(),
+         "; run.dir must be a folder that all ranks share");
+  const SafetensorsFile file(target);
+  return sums_of(exchange_name(rank), file.bytes());
+}
+
 FileSums write_text(const fs::path& folder, const char* name, std::string_view text) {
   DurableFile file(folder / name);
   file.append(text);
@@ -36,7 +48,7 @@ FileSums write_text(const fs::path& folder, const char* name, std::string_view t
   return sums_of(name, std::as_bytes(std::span(text.data(), text.size())));
 }
 
-void write_contents(const fs::path& folder, const TrainingState& state) {
+void write_contents(const fs::path& checkpoints, const fs::path& folder, const TrainingState& state) {
   Manifest manifest;
   CheckpointInfo& info = manifest.info;
   info.step = state.step;
@@ -51,6 +63,7 @@ void write_contents(const fs::path& folder, const TrainingState& state) {
   manifest.files.push_back(write_tensors(folder, kOptimizerFile, state.optimizer, state.step));
   manifest.files.push_back(write_text(folder, kConfigFile, state.config_toml));
   manifest.files.push_back(write_text(folder, kModelJsonFile, state.model_json.empty() ? "{}\n" : state.model_json));
+  for (int rank = 0; rank < state.exchange_ranks; ++rank) manifest.files.push_back(take_exchange_state(checkpoints, folder, state.step, rank));
   const std::string text = manifest_text(manifest);
   write_text(folder, kManifestFile, text);
   // The folder's entries must be on the disk before the file that vouches for them.
@@ -81,9 +94,10 @@ void save_now(const fs::path& checkpoints, const CheckpointConfig& config, const
            "; check its permissions or choose another run.dir");
     remove_leftovers(checkpoints);
     TemporaryFolder temporary(checkpoints, state.step);
-    write_contents(temporary.path(), state);
+    write_contents(checkpoints, temporary.path(), state);
     temporary.publish();
     replace_link(step_name(state.step), checkpoints / kLatestLink);
+    remove_waiting(checkpoints, state.step);
   } catch (const Error& error) {
     throw error.with(concat("while saving the checkpoint of step ", state.step, " in '", checkpoints.string(), "'; ", latest_of(checkpoints)));
   }
@@ -97,6 +111,23 @@ void check_state(const TrainingState& state) {
 }
 
 }  // namespace
+
+void write_exchange_state(const fs::path& checkpoints_folder, std::int64_t step, int rank, const NamedTensors& state) {
+  std::error_code error;
+  fs::create_directories(checkpoints_folder, error);
+  if (error) fail(ErrorCode::Io, "cannot create folder '", checkpoints_folder.string(), "': ", error.message());
+  const fs::path file = exchange_waiting(checkpoints_folder, step, rank);
+  write_tensors(file.parent_path(), file.filename().c_str(), state, step);
+}
+
+fs::path exchange_state_file(const fs::path& step_folder, int rank) { return step_folder / exchange_name(rank); }
+
+int exchange_ranks_of(const fs::path& step_folder) {
+  int ranks = 0;
+  std::error_code error;
+  while (fs::is_regular_file(exchange_state_file(step_folder, ranks), error)) ++ranks;
+  return ranks;
+}
 
 struct CheckpointWriter::Impl {
   fs::path checkpoints;

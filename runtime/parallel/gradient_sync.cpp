@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/error.h"
 #include "kernels/philox.h"
@@ -56,6 +57,13 @@ std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
 
 }  // namespace
 
+std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
+  const std::vector<ParameterInfo> sent = trained(parameters);
+  comm::ExchangeConfig exchange = exchange_config(config, sent);
+  exchange.settings = config.codec;
+  return comm::planned_bytes_sent(comm::plan_buckets(slots_of(sent), comm::bucket_limits(exchange, ranks)), exchange, torch_allocator(), ranks);
+}
+
 namespace {
 
 /// How far a slot's place in its bucket is in a step.
@@ -71,6 +79,8 @@ struct GradientSync::Impl {
   comm::ExchangeReport finish();
   void accumulated(std::size_t slot);
   at::Tensor take_memory(std::size_t slot);
+  NamedTensors codec_state() const;
+  void load_codec_state(const std::map<std::string, at::Tensor>& state);
 
   std::vector<ParameterInfo> parameters;
   comm::BucketPlan plan;
@@ -112,7 +122,9 @@ GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& colle
   plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},
-                               {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())}},
+                               {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())},
+                               {"comm.codec", comm::settings_digest(config.codec)},
+                               {"comm.checked", config.checked ? 1u : 0u}},
                               comm::Deadline::after(timeout_of(config)));
   allocate();
   std::vector<TensorView> views;
@@ -204,6 +216,31 @@ comm::ExchangeReport GradientSync::Impl::finish() {
   return exchange->finish();
 }
 
+NamedTensors GradientSync::Impl::codec_state() const {
+  NamedTensors state;
+  exchange->save_state([&](const std::string& name, const TensorView& value) {
+    const std::vector<std::int64_t> shape(value.shape.begin(), value.shape.begin() + value.dims);
+    at::Tensor copy = at::empty(shape, at::TensorOptions().dtype(scalar_type_of(value.dtype)));
+    // Codecs with state live on the CPU (comm/exchange/bucket_parts.h); the others save the host's step number alone.
+    std::memcpy(copy.data_ptr(), value.data, static_cast<std::size_t>(value.bytes()));
+    state.emplace_back(name, std::move(copy));
+  });
+  return state;
+}
+
+void GradientSync::Impl::load_codec_state(const std::map<std::string, at::Tensor>& state) {
+  exchange->load_state([&](const std::string& name, const TensorView& value) {
+    const auto found = state.find(name);
+    if (found == state.end()) return false;
+    const at::Tensor& stored = found->second;
+    PANTHER_REQUIRE(dtype_of(stored) == value.dtype && stored.numel() == value.numel(), "the codec's state '", name, "' is ", stored.numel(), " ",
+                    dtype_name(dtype_of(stored)), " in the checkpoint and ", value.numel(), " ", dtype_name(value.dtype),
+                    " here; resume with the [comm.codec] settings that wrote it");
+    std::memcpy(value.data, stored.const_data_ptr(), static_cast<std::size_t>(value.bytes()));
+    return true;
+  });
+}
+
 GradientSync::GradientSync(std::vector<ParameterInfo> parameters, comm::Collective& collective, const CommConfig& config)
     : impl_(std::make_unique<Impl>(std::move(parameters), collective, config)) {}
 
@@ -213,6 +250,9 @@ void GradientSync::begin_step(int backward_passes) { impl_->begin_step(backward_
 void GradientSync::set_control(comm::ControlWord control, double loss_sum) { impl_->exchange->set_control(control, loss_sum); }
 comm::ExchangeReport GradientSync::finish() { return impl_->finish(); }
 void GradientSync::reject_step() { impl_->exchange->reject_step(); }
+bool GradientSync::stateless() const { return impl_->exchange->stateless(); }
+NamedTensors GradientSync::codec_state() const { return impl_->codec_state(); }
+void GradientSync::load_codec_state(const std::map<std::string, at::Tensor>& state) { impl_->load_codec_state(state); }
 const comm::BucketPlan& GradientSync::plan() const { return impl_->plan; }
 void GradientSync::set_trace(std::function<void(const char*, std::int64_t, bool)> trace) { impl_->exchange->trace = std::move(trace); }
 

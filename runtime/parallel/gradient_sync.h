@@ -1,13 +1,16 @@
 #pragma once
 // Data parallelism for any torch module: gradients live in bucket views, hooks on them feed the exchange during backward.
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "comm/collective.h"
 #include "comm/exchange/exchange.h"
 #include "runtime/export.h"
 #include "runtime/layers/layer.h"
+#include "runtime/optim/optimizer.h"
 
 namespace panther::runtime {
 
@@ -50,6 +53,14 @@ class PANTHER_RUNTIME_API GradientSync {
   /// The step is not applied, on any rank: codecs forget it.
   void reject_step();
 
+  /// True when there is no codec state worth saving (comm/exchange/codec.h).
+  bool stateless() const;
+  /// This rank's codec state, between steps: host tensors of their own.
+  NamedTensors codec_state() const;
+  /// All ranks together; what is not in `state` starts fresh. Throws InvalidArgument for other sizes, and on all ranks when what they must
+  /// share differs.
+  void load_codec_state(const std::map<std::string, at::Tensor>& state);
+
   const comm::BucketPlan& plan() const;
   /// Called around each collective on the communication thread: (name, bucket or -1, begin?). Between steps only.
   void set_trace(std::function<void(const char*, std::int64_t, bool)> trace);
@@ -58,6 +69,9 @@ class PANTHER_RUNTIME_API GradientSync {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Bytes that a rank sends per step, as far as a plan can tell (comm/exchange/exchange.h). Throws InvalidArgument for settings that do not fit.
+PANTHER_RUNTIME_API std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
 
 /// Copies rank 0's parameters to all (used when ranks may differ, e.g. after loading on rank 0 only).
 PANTHER_RUNTIME_API void broadcast_parameters(const std::vector<ParameterInfo>& parameters, comm::Collective& collective, comm::Deadline deadline);

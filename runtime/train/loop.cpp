@@ -13,6 +13,7 @@
 #include "runtime/observe/peak_flops.h"
 #include "runtime/observe/progress.h"
 #include "runtime/tensor/view_of.h"
+#include "runtime/train/resume.h"
 #include "runtime/train/stop_signals.h"
 
 namespace panther::runtime {
@@ -51,6 +52,7 @@ class TrainingLoop {
         parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
                static_cast<std::uint64_t>(config_.seed)} {
     sync_.set_trace(communication_trace());
+    resume_exchange(session, sync_);
     if (!session.world.leader()) return;
     metrics_.emplace(folder.path, session.step);
     progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
@@ -170,10 +172,18 @@ class TrainingLoop {
     progress_->note(concat("step ", session_.step, ": validation loss ", std::round(outcome_.last_validation.loss * 1e4) / 1e4));
   }
 
+  /// All ranks together: where the codec has state, each brings its own.
   void save() {
-    if (!writer_) return;
     const TimelineRange range("checkpoint", session_.step);
-    writer_->save(session_.state());
+    const bool with_exchange = !sync_.stateless();
+    if (with_exchange) {
+      write_exchange_state(folder_.checkpoints(), session_.step, session_.world.rank(), sync_.codec_state());
+      session_.world.collective->barrier(session_.world.deadline());
+    }
+    if (!writer_) return;
+    TrainingState state = session_.state();
+    state.exchange_ranks = with_exchange ? session_.world.size() : 0;
+    writer_->save(state);
   }
 
   void trace_window() {

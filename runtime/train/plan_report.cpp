@@ -5,6 +5,7 @@
 #include "comm/collective.h"
 #include "core/text.h"
 #include "runtime/observe/progress.h"
+#include "runtime/parallel/gradient_sync.h"
 
 namespace panther::runtime {
 
@@ -38,18 +39,18 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
                                      built.model->rows_per_sample();
   const int element_bytes = config.dtype == "f64" ? 8 : 4;
   const MemoryEstimate memory = estimate_memory(cost, rows_per_rank, config.optim.kind == "adamw" ? 2 : 1, element_bytes);
-  const int wire_bytes = config.comm.exchange == "half" ? 2 : element_bytes;
+  const auto sent = static_cast<double>(planned_bytes_sent(built.parameters, config.comm, world_size));
   const double parameters = static_cast<double>(cost.parameters), dense = static_cast<double>(cost.dense_parameters);
   const std::int64_t step_rows = config.train.global_batch * built.model->rows_per_sample();
   return concat("# resolved configuration\n", config_to_toml(config.visitor()), "\n",
-                format_columns({"layer", "form", "in", "out", "parameters", "of dense", "flops/row", "bytes/step"}, rows), "\n",
+                format_columns({"layer", "form", "in", "out", "parameters", "of dense", "flops/row", "f32 bytes/step"}, rows), "\n",
                 format_table("plan", {
                     {"data", data.train->summary()},
                     {"validation", data.validation->summary()},
                     {"trained parameters", concat(human_count(parameters), " (dense twin ", human_count(dense), ", ", percent(parameters, dense), ")")},
                     {"flops per step", concat(human_count(cost.step_flops_per_row * static_cast<double>(step_rows)), " (",
                                               percent(cost.step_flops_per_row, cost.dense_step_flops_per_row), " of the dense twin)")},
-                    {"bytes sent per rank and step", concat(human_bytes(bytes_sent(cost.parameters, world_size, wire_bytes)), " (dense twin in f32 ",
+                    {"bytes sent per rank and step", concat(human_bytes(sent), " with ", config.comm.exchange, " (dense twin in f32 ",
                                                             human_bytes(bytes_sent(cost.dense_parameters, world_size, 4)), ")")},
                     {"memory per rank", concat(human_bytes(static_cast<double>(memory.total())), " = parameters ", human_bytes(static_cast<double>(memory.parameters)),
                                                " + gradients ", human_bytes(static_cast<double>(memory.gradients)), " + optimizer ",

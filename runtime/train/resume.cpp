@@ -53,7 +53,18 @@ void resume_session(Session& session, const RunFolder& folder, const std::string
   session.step = info.step;
   session.position = info.position;
   session.nonfinite_skipped = info.nonfinite_skipped;
+  session.resumed_from = info.folder;
   if (session.world.leader()) log_info("resumed", {{"checkpoint", info.folder.string()}, {"step", info.step}});
+}
+
+void resume_exchange(const Session& session, GradientSync& sync) {
+  if (session.resumed_from.empty() || sync.stateless()) return;
+  const int stored = exchange_ranks_of(session.resumed_from), ranks = session.world.size();
+  if (stored == ranks) return sync.load_codec_state(read_tensors(exchange_state_file(session.resumed_from, session.world.rank())));
+  if (!session.world.leader()) return;
+  log_warn("resume is not bit-exact: the codec's state starts fresh",
+           {{"comm.exchange", session.config().comm.exchange}, {"checkpoint", session.resumed_from.string()},
+            {"why", stored == 0 ? std::string("the checkpoint holds none") : concat("it holds that of ", stored, " ranks, there are ", ranks)}});
 }
 
 }  // namespace panther::runtime

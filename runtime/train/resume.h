@@ -3,6 +3,7 @@
 #include <string>
 
 #include "runtime/export.h"
+#include "runtime/parallel/gradient_sync.h"
 #include "runtime/train/run_folder.h"
 #include "runtime/train/session.h"
 
@@ -12,6 +13,10 @@ namespace panther::runtime {
 /// Every rank reads the checkpoint that rank 0 chose. Says which were passed over and why. Throws InvalidArgument when the model of the
 /// checkpoint is another one, Unsupported for a newer version, Corrupt for a damaged file that was asked for by path.
 PANTHER_RUNTIME_API void resume_session(Session& session, const RunFolder& folder, const std::string& how);
+
+/// Codec state of the checkpoint that resume_session() took: bit for bit at the same number of ranks, else dropped with a warning. All ranks
+/// together, after `sync` was made.
+PANTHER_RUNTIME_API void resume_exchange(const Session& session, GradientSync& sync);
 
 /// Model parameters alone, for evaluate and generate.
 PANTHER_RUNTIME_API void load_parameters(const BuiltModel& built, const std::filesystem::path& checkpoint);

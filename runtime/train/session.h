@@ -1,5 +1,6 @@
 #pragma once
 // Everything a training or evaluation process holds, built in the right order from one configuration.
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct PANTHER_RUNTIME_API Session {
   std::int64_t step = 0;                  ///< next step
   std::int64_t position = 0;              ///< next global sample
   std::int64_t nonfinite_skipped = 0;
+  std::filesystem::path resumed_from;     ///< checkpoint that this run goes on from; empty: none
 
   const RunConfig& config() const { return loaded.config; }
   bool bf16() const { return loaded.config.dtype == "bf16"; }

@@ -4,15 +4,17 @@ import signal
 import time
 import unittest
 
-from job import Job
+from job import Job, read_safetensors
 
 STEPS = 40
 
 
 class Resume(Job):
+    edit = staticmethod(lambda text: text)
+
     def kill_when(self, name, ranks, ready):
         """Starts the run and kills the whole job as soon as `ready()` holds."""
-        config = self.config(name, steps=STEPS, checkpoint_every=self.every)
+        config = self.config(name, steps=STEPS, checkpoint_every=self.every, edit=self.edit)
         process = self.start("train", config, *(["--nproc", str(ranks)] if ranks > 1 else []))
         deadline = time.monotonic() + 60
         while process.poll() is None and not ready() and time.monotonic() < deadline:
@@ -23,7 +25,7 @@ class Resume(Job):
         return config
 
     def resume(self, name, ranks):
-        done = self.train(name, "--resume", "auto", ranks=ranks, steps=STEPS, checkpoint_every=self.every)
+        done = self.train(name, "--resume", "auto", ranks=ranks, steps=STEPS, checkpoint_every=self.every, edit=self.edit)
         self.assertEqual(self.model("whole", STEPS), self.model(name, STEPS))
         self.assertEqual((self.step_folder("whole", STEPS) / "optimizer.safetensors").read_bytes(),
                          (self.step_folder(name, STEPS) / "optimizer.safetensors").read_bytes())
@@ -34,7 +36,7 @@ class Resume(Job):
 
     def killed_after_a_checkpoint(self, ranks):
         self.every = 10
-        self.train("whole", ranks=ranks, steps=STEPS, checkpoint_every=self.every)
+        self.train("whole", ranks=ranks, steps=STEPS, checkpoint_every=self.every, edit=self.edit)
         self.kill_when("killed", ranks, lambda: (self.step_folder("killed", 20) / "DONE").exists())
         self.resume("killed", ranks)
 
@@ -43,6 +45,38 @@ class Resume(Job):
 
     def test_two_ranks(self):
         self.killed_after_a_checkpoint(2)
+
+    def exchange(self, codec, settings=""):
+        self.edit = lambda text: text + f'[comm]\nexchange = "{codec}"\n[comm.codec]\nmin_numel = 64\n{settings}\n'
+
+    def states(self, name, step):
+        return [read_safetensors(file) for file in sorted(self.step_folder(name, step).glob("exchange_rank_*.safetensors"))]
+
+    def test_residuals_of_two_ranks(self):
+        self.exchange("top_k", "density = 0.05")
+        self.killed_after_a_checkpoint(2)
+        whole = self.states("whole", STEPS)
+        self.assertEqual(len(whole), 2)
+        self.assertEqual(whole, self.states("killed", STEPS))
+        residuals = [any(any(entry[2]) for name, entry in rank.items() if name.endswith("/residual")) for rank in whole]
+        self.assertEqual(residuals, [True, True], "without residuals this test would see nothing")
+        self.assertNotEqual(whole[0], whole[1], "every rank has its own")
+        self.assertEqual([path.name for path in (self.run_folder("killed") / "checkpoints").glob(".exchange*")], [])
+
+    def test_factors_of_two_ranks_written_in_the_background(self):
+        self.exchange("powersgd", "rank = 2")
+        codec = self.edit
+        self.edit = lambda text: codec(text).replace("[checkpoint]\n", "[checkpoint]\nasync = true\n")
+        self.killed_after_a_checkpoint(2)
+        self.assertEqual(self.states("whole", STEPS), self.states("killed", STEPS))
+
+    def test_codec_state_of_another_number_of_ranks_is_dropped_with_a_warning(self):
+        self.exchange("top_k", "density = 0.05")
+        self.every = 10
+        self.train("run", ranks=2, steps=10, checkpoint_every=10, edit=self.edit)
+        done = self.train("run", "--resume", "auto", ranks=4, steps=12, checkpoint_every=10, edit=self.edit)
+        self.assertIn("resume is not bit-exact", done.stderr + done.stdout)
+        self.assertIn("it holds that of 2 ranks, there are 4", done.stderr + done.stdout)
 
     def test_killed_inside_a_save(self):
         self.every = 1

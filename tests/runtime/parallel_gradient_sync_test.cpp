@@ -287,6 +287,12 @@ TEST_F(GradientSyncTest, RanksWithOtherParametersRefuseToStart) {
     expect(catch_error([&] { GradientSync(net.parameters, collective, small_buckets()); }), "the gradient buckets: rank 2");
     Net same;
     expect(catch_error([&] { GradientSync(same.parameters, collective, small_buckets(collective.rank() == 0 ? "half" : "none")); }), "comm.exchange: rank 0");
+    CommConfig other = small_buckets();
+    other.codec.residual_limit = collective.rank() == 1 ? 9 : 10;
+    expect(catch_error([&] { GradientSync(same.parameters, collective, other); }), "comm.codec: rank 1");
+    CommConfig checked = small_buckets();
+    checked.checked = collective.rank() == 2;
+    expect(catch_error([&] { GradientSync(same.parameters, collective, checked); }), "comm.checked: rank 2");
   });
 }
 
