@@ -6,10 +6,13 @@
 #include <gloo/transport/tcp/device.h>
 #include <gloo/transport/unbound_buffer.h>
 #include <net/if.h>
+#include <netdb.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
+#include <stdexcept>
 
 #include "comm/backends/backends.h"
 #include "comm/backends/message_collective.h"
@@ -174,8 +177,19 @@ gloo::transport::tcp::attr address_for(const GroupOptions& options) {
   return result;
 }
 
+/// gloo reads the list of addresses even where the look-up failed and left none.
+void require_resolvable(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int status = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (status != 0) throw std::runtime_error(::gai_strerror(status));
+  ::freeaddrinfo(found);
+}
+
 std::shared_ptr<gloo::transport::Device> open_device(const gloo::transport::tcp::attr& address) {
   try {
+    if (address.iface.empty()) require_resolvable(address.hostname);
     return gloo::transport::tcp::CreateDevice(address);
   } catch (const std::exception& error) {
     fail(ErrorCode::InvalidArgument, "gloo cannot use '", address.iface.empty() ? address.hostname : address.iface, "': ", error.what(),
