@@ -15,7 +15,16 @@ namespace {
 using test::Array;
 using test::Layout;
 
-TEST(SquaredRowNorms, AreTheSums) {
+class NeedsLapack : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (cpu_kernels().lapack == nullptr) GTEST_SKIP() << "built with PANTHER_WITH_OPENBLAS=OFF";
+  }
+};
+class SquaredRowNorms : public NeedsLapack {};
+class LeverageScores : public NeedsLapack {};
+
+TEST_F(SquaredRowNorms, AreTheSums) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     for (const Layout layout : {Layout::rows, Layout::columns, Layout::spread}) {
       const Array a = test::random_matrix(dtype, 5003, 7, 2, layout);
@@ -75,7 +84,7 @@ Array uneven_matrix(DType dtype, std::int64_t rows, std::int64_t columns) {
   return a;
 }
 
-TEST(LeverageScores, AreTheDiagonalOfTheHatMatrix) {
+TEST_F(LeverageScores, AreTheDiagonalOfTheHatMatrix) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     const Array a = uneven_matrix(dtype, 600, 8);
     const std::vector<double> scores = leverage_scores({}, a.view), expected = hat_diagonal(a);
@@ -86,7 +95,7 @@ TEST(LeverageScores, AreTheDiagonalOfTheHatMatrix) {
 
 // Without projections the only error is the sketch's: with 8 C rows singular values lie in 1 +- sqrt(1/8) or so; +-0.5 leaves a sparse
 // sketch's tails room. Projections add a relative standard error of sqrt(2 / 64); five of them.
-TEST(LeverageScores, ApproximateOnesAreWithinTheirDistortion) {
+TEST_F(LeverageScores, ApproximateOnesAreWithinTheirDistortion) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     const Array a = uneven_matrix(dtype, 9000, 12);
     const std::vector<double> expected = hat_diagonal(a);
@@ -104,7 +113,7 @@ TEST(LeverageScores, ApproximateOnesAreWithinTheirDistortion) {
 
 // The point of the scores: sampling by them keeps the range of a matrix whose information sits in few rows; sampling all rows alike
 // would miss the first row, and with it the first column, with a probability of 90 %.
-TEST(LeverageScores, SamplingByThemKeepsTheRange) {
+TEST_F(LeverageScores, SamplingByThemKeepsTheRange) {
   Array a = test::random_matrix(DType::f64, 4000, 3, 8);
   for (std::int64_t i = 0; i < 4000; ++i) a.set(i, 0, i == 0 ? 1.0 : 0.0);
   SketchSpec spec = test::sketch_spec("row_sampling", 400, 4000);
@@ -119,7 +128,7 @@ TEST(LeverageScores, SamplingByThemKeepsTheRange) {
   }
 }
 
-TEST(LeverageScores, RefuseWhatHasNone) {
+TEST_F(LeverageScores, RefuseWhatHasNone) {
   const Array wide = test::random_matrix(DType::f64, 3, 5, 1);
   EXPECT_THROW(leverage_scores({}, wide.view), Error);
   const Array tall = test::random_matrix(DType::f64, 50, 2, 1);
