@@ -68,9 +68,15 @@ std::vector<double> sketched_triangle(const Arithmetic& maths, const TensorView&
   return maths.download(r_LL.view());
 }
 
+/// This rank's rows of column j become row j of the sketch times `scale`.
+void make_random(const Arithmetic& maths, const SketchOperator& sketch, const TensorView& y_ML, std::int64_t j, double scale) {
+  if (y_ML.shape[0] == 0) return;
+  sketch.materialize(maths.context().sketch(), {j, 1, maths.context().first_row, y_ML.shape[0]}, scale, y_ML.transposed().slice(j, 1));
+}
+
 /// Columns of z that depend on those before them become random; their number.
 std::int64_t replace_dependent(const Arithmetic& maths, const TensorView& z_ML, const std::vector<double>& r, int attempt) {
-  const std::int64_t columns = z_ML.shape[1], rows = z_ML.shape[0];
+  const std::int64_t columns = z_ML.shape[1];
   const double floor = 16 * static_cast<double>(columns) * maths.unit_roundoff();
   const auto sketch = maths.sketch("gaussian", columns, maths.context().rows_of(z_ML), attempt == 0 ? "orthonormalize.fill" : "orthonormalize.fill2");
   std::int64_t replaced = 0;
@@ -80,9 +86,7 @@ std::int64_t replace_dependent(const Arithmetic& maths, const TensorView& z_ML, 
     const double diagonal = std::abs(r[static_cast<std::size_t>(j + j * columns)]);
     if (diagonal > std::max(floor * std::sqrt(square), kTiniestDivisor) && std::isfinite(diagonal)) continue;
     ++replaced;
-    if (rows == 0) continue;
-    const TensorView column = z_ML.transposed().slice(j, 1);
-    sketch->materialize(maths.context().sketch(), {j, 1, maths.context().first_row, rows}, 1.0, column);
+    make_random(maths, *sketch, z_ML, j, 1);
   }
   return replaced;
 }
@@ -106,16 +110,14 @@ std::int64_t precondition(const Arithmetic& maths, const TensorView& z_ML) {
 /// no further noise would get out either): random ones, new at every call, take their place, and the rows of r_LL that spoke of them are cleared.
 std::int64_t replace_vanished(const Arithmetic& maths, const TensorView& y_ML, const TensorView& r_LL, std::int64_t basis_columns, int round) {
   const std::vector<double> squares = maths.sum(maths.column_squares(y_ML));
-  const std::int64_t columns = y_ML.shape[1], rows = y_ML.shape[0], first = maths.context().first_row;
+  const std::int64_t columns = y_ML.shape[1];
   const auto sketch = maths.sketch("gaussian", columns, maths.context().rows_of(y_ML), concat("orthonormalize.vanished.", basis_columns, ".", round));
   std::int64_t replaced = 0;
   for (std::int64_t j = 0; j < columns; ++j) {
     if (squares[static_cast<std::size_t>(j)] > maths.unit_roundoff()) continue;
     ++replaced;
     maths.lapack().fill('A', 0, 0, r_LL.slice(j, 1), maths.stream());
-    if (rows == 0) continue;
-    const double unit = 1 / std::sqrt(static_cast<double>(maths.context().rows_of(y_ML)));
-    sketch->materialize(maths.context().sketch(), {j, 1, first, rows}, unit, y_ML.transposed().slice(j, 1));
+    make_random(maths, *sketch, y_ML, j, 1 / std::sqrt(static_cast<double>(maths.context().rows_of(y_ML))));
   }
   return replaced;
 }
