@@ -1,8 +1,10 @@
 """The dense, sketched and factorized twins of train.toml side by side. See compare.sh."""
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
+import queue
 import statistics
 import subprocess
 import sys
@@ -22,18 +24,44 @@ FORMS = {
 }
 
 
-def train(a, name, form, rate, seed, steps):
-    """The metrics of one run, one object per logged step."""
-    command = [PANTHER, "train", str(HERE / "train.toml"), "--set", f"run.dir={a.out}/runs", "--set", f"run.name={name}", "--set", f"seed={seed}",
-               "--set", f"optim.lr={rate}", "--set", f"train.steps={steps}", "--set", f"train.eval_every={max(1, steps // 10)}",
-               "--set", "checkpoint.every=0", "--set", "profile.steps=0", "--set", f"schedule.warmup_steps={min(50, steps // 4)}", *FORMS[form]]
-    if a.nproc > 1:
-        command += ["--nproc", str(a.nproc)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stdout[-3000:]}")
-    lines = (pathlib.Path(a.out) / "runs" / name / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+def file_name(*words):
+    return "_".join(map(str, words)).replace(" ", "_")
+
+
+class Trainer:
+    """Runs trainings, `jobs` at a time; with several, each has cores of its own, as many as it has ranks."""
+
+    def __init__(self, a):
+        self.a, self.places = a, queue.Queue()
+        cores = sorted(os.sched_getaffinity(0))
+        if a.jobs * a.nproc > len(cores):
+            sys.exit(f"--jobs {a.jobs} with {a.nproc} ranks each needs {a.jobs * a.nproc} cores; there are {len(cores)}")
+        for job in range(a.jobs):  # the last cores: the first ones serve interrupts
+            self.places.put(cores[len(cores) - (job + 1) * a.nproc:len(cores) - job * a.nproc] if a.jobs > 1 else cores)
+        self.pool = concurrent.futures.ThreadPoolExecutor(a.jobs)
+
+    def start(self, name, form, rate, seed, steps):
+        """A future of the metrics of one run, one object per logged step."""
+        return self.pool.submit(self.train, name, form, rate, seed, steps)
+
+    def train(self, name, form, rate, seed, steps):
+        a, place = self.a, self.places.get()
+        command = [PANTHER, "train", str(HERE / "train.toml"), "--set", f"run.dir={a.out}/runs", "--set", f"run.name={name}", "--set", f"seed={seed}",
+                   "--set", f"optim.lr={rate}", "--set", f"train.steps={steps}", "--set", f"train.eval_every={max(1, steps // 10)}",
+                   "--set", "checkpoint.every=0", "--set", "profile.steps=0", "--set", f"schedule.warmup_steps={min(50, steps // 4)}", *FORMS[form]]
+        if a.data:
+            command += ["--set", f"data.path={a.data}"]
+        if a.nproc > 1:
+            command += ["--nproc", str(a.nproc)]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                  preexec_fn=lambda: os.sched_setaffinity(0, place))
+        finally:
+            self.places.put(place)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}\n{done.stdout[-3000:]}")
+        lines = (pathlib.Path(a.out) / "runs" / name / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
 
 def values(metrics, tag):
@@ -45,26 +73,38 @@ def curve(metrics, step_seconds, tokens_per_step):
     return [(entry["step"] * step_seconds, entry["step"] * tokens_per_step, entry["val/loss"]) for entry in metrics if "val/loss" in entry]
 
 
-def study(a, form):
-    """Best rate on the first seed, then all seeds at that rate."""
-    probe = train(a, f"{form}_probe".replace(" ", "_"), form, 1e-3, a.seeds[0], 40)
-    step_seconds = statistics.median(values(probe, "perf/step_time_s"))
-    tokens_per_step = round(step_seconds * values(probe, "perf/tokens_per_s")[-1] / 128) * 128
-    steps = a.steps or max(20, round(a.seconds / step_seconds))
-    print(f"{form}: {1e3 * step_seconds:.1f} ms a step, {steps} steps", flush=True)
-    runs = {}
-    for rate in RATES:
-        runs[rate] = train(a, f"{form}_lr{rate}".replace(" ", "_"), form, rate, a.seeds[0], steps)
-        print(f"  lr {rate}: validation loss {values(runs[rate], 'val/loss')[-1]:.3f}", flush=True)
-    best = min(RATES, key=lambda rate: values(runs[rate], "val/loss")[-1])
-    finals = [values(runs[best], "val/loss")[-1]]
-    for seed in a.seeds[1:]:
-        finals.append(values(train(a, f"{form}_seed{seed}".replace(" ", "_"), form, best, seed, steps), "val/loss")[-1])
-    plan = (pathlib.Path(a.out) / "runs" / f"{form}_probe".replace(" ", "_") / "checkpoints" / "latest" / "manifest.json").read_text()
-    trained = sum(layer["parameters"] for layer in json.loads(plan)["layers"])
-    return {"form": form, "lr": best, "steps": steps, "step_ms": 1e3 * step_seconds, "tokens_per_s": tokens_per_step / step_seconds, "trained": trained,
-            "losses": finals, "mean": statistics.mean(finals), "spread": max(finals) - min(finals),
-            "curve": curve(runs[best], step_seconds, tokens_per_step)}
+class Study:
+    """One form: a probe of the step time, every rate on the first seed, then the other seeds at the best rate."""
+
+    def __init__(self, a, trainer, form):
+        self.a, self.trainer, self.form = a, trainer, form
+        self.probe = trainer.start(file_name(form, "probe"), form, 1e-3, a.seeds[0], 40)
+
+    def start_rates(self):
+        probe = self.probe.result()
+        self.step_seconds = statistics.median(values(probe, "perf/step_time_s"))
+        self.tokens_per_step = round(self.step_seconds * values(probe, "perf/tokens_per_s")[-1] / 128) * 128
+        self.steps = self.a.steps or max(20, round(self.a.seconds / self.step_seconds))
+        print(f"{self.form}: {1e3 * self.step_seconds:.1f} ms a step, {self.steps} steps", flush=True)
+        start = self.trainer.start
+        self.runs = {rate: start(file_name(self.form, f"lr{rate}"), self.form, rate, self.a.seeds[0], self.steps) for rate in RATES}
+
+    def start_seeds(self):
+        self.runs = {rate: run.result() for rate, run in self.runs.items()}
+        for rate, run in self.runs.items():
+            print(f"{self.form}, lr {rate}: validation loss {values(run, 'val/loss')[-1]:.3f}", flush=True)
+        self.best = min(RATES, key=lambda rate: values(self.runs[rate], "val/loss")[-1])
+        self.others = [self.trainer.start(file_name(self.form, f"seed{seed}"), self.form, self.best, seed, self.steps) for seed in self.a.seeds[1:]]
+
+    def result(self):
+        best = self.runs[self.best]
+        finals = [values(run, "val/loss")[-1] for run in (best, *(other.result() for other in self.others))]
+        folder = pathlib.Path(self.a.out) / "runs" / file_name(self.form, "probe")
+        plan = json.loads((folder / "checkpoints" / "latest" / "manifest.json").read_text())
+        trained = sum(layer["parameters"] for layer in plan["layers"])
+        return {"form": self.form, "lr": self.best, "steps": self.steps, "step_ms": 1e3 * self.step_seconds,
+                "tokens_per_s": self.tokens_per_step / self.step_seconds, "trained": trained, "losses": finals, "mean": statistics.mean(finals),
+                "spread": max(finals) - min(finals), "curve": curve(best, self.step_seconds, self.tokens_per_step)}
 
 
 def table(results):
@@ -83,13 +123,21 @@ def main():
     parser.add_argument("--nproc", type=int, default=2)
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--out", default="runs/compare")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on cores of its own")
+    parser.add_argument("--data", default="", help="text to learn from in place of train.toml's")
     a = parser.parse_args()
     unknown = [form for form in a.forms.split(",") if form not in FORMS]
     if unknown:
         sys.exit(f"unknown form {unknown[0]!r}; known: {', '.join(FORMS)}")
     out = pathlib.Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
-    results = [study(a, form) for form in a.forms.split(",")]
+    trainer = Trainer(a)
+    studies = [Study(a, trainer, form) for form in a.forms.split(",")]
+    for study in studies:
+        study.start_rates()
+    for study in studies:
+        study.start_seeds()
+    results = [study.result() for study in studies]
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (out / "table.md").write_text(table(results))
     for axis, column in (("seconds", 0), ("tokens", 1)):

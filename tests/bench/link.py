@@ -8,7 +8,9 @@ Overlap, per configuration: step = two ranks, compute = the same two processes a
 time in collectives). efficiency = 1 - (step - compute) / comm; hidden_of_possible = (comm - (step - compute)) / min(comm, backward)."""
 import argparse
 import json
+import signal
 import statistics
+import sys
 
 from bench import PANTHER, PEERS, PYTHON, environment, gpt_config, interval, library_path, metric, mlp_config, report, run, scratch
 from network import Link, SentBytes
@@ -119,6 +121,7 @@ def main():
     parser.add_argument("--steps", type=int, default=12)
     a = parser.parse_args()
     cases = a.cases.split(",")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that namespaces and ranks end with the bench
     with scratch() as folder:
         if "mpi" in cases:
             backends(folder, a)

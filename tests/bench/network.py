@@ -60,7 +60,11 @@ class Link:
             words = [str(word[rank] if isinstance(word, tuple) else word) for word in command]
             ranks.append(subprocess.Popen(["ip", "netns", "exec", space, *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                           stdin=subprocess.DEVNULL))
-        outputs = [process.communicate(timeout=600) for process in ranks]
+        try:
+            outputs = [process.communicate(timeout=600) for process in ranks]
+        finally:
+            for process in ranks:
+                process.kill()  # nothing to those that ended
         if any(process.returncode for process in ranks):
             raise SystemExit(f"{command}: {[p.returncode for p in ranks]}\n{outputs[0][1][-3000:]}\n{outputs[1][1][-3000:]}")
         return outputs[0][0]
