@@ -8,6 +8,7 @@
 #   --preset P   build preset, default release (see CMakePresets.json)
 #   --all        the slow ones too
 #
+# A test that fails runs once more, alone: if it passes then, the summary names it and it counts as passed.
 # Prints the output of failing tests, the skipped tests with their reasons and, as the last line, `N passed, M failed, K skipped`.
 # Exit: 0 all passed; 1 a test failed or none ran; 2 the build failed (closing line: 0 passed, 1 failed, 0 skipped); 64 wrong usage.
 set -uo pipefail
@@ -56,15 +57,26 @@ if ((${#excluded[@]})); then selection+=(-LE "^($(IFS='|' && echo "${excluded[*]
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 results=$PWD/build/$preset/test-results.xml
-rm -f "$results"
+again=$PWD/build/$preset/test-results-again.xml
+rm -f "$results" "$again"
 printf '\n== test preset %s%s\n' "$preset" "${excluded[*]:+, leaving out the labels ${excluded[*]}}"
 start=$SECONDS
-.venv/bin/ctest --test-dir "build/$preset" -j 2 --output-on-failure --no-tests=ignore --output-junit "$results" \
-  --test-output-size-passed 1000000 --test-output-size-failed 1000000 "${selection[@]}" </dev/null
+run_tests() { # run_tests <JUnit file> <ctest arguments>...
+  local file=$1
+  shift
+  .venv/bin/ctest --test-dir "build/$preset" --output-on-failure --no-tests=ignore --output-junit "$file" \
+    --test-output-size-passed 1000000 --test-output-size-failed 1000000 "$@" </dev/null
+}
+if ! run_tests "$results" -j 2 "${selection[@]}"; then
+  printf '\n== what failed, once more, each test alone\n'
+  run_tests "$again" -j 1 --rerun-failed
+fi
 printf '== tests took %d s; details in build/%s/test-results.xml\n' $((SECONDS - start)) "$preset"
 if [[ ! -s $results ]]; then
   echo "ctest left no results: see its message above; this counts as one failure"
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 fi
-exec .venv/bin/python tests/support/ctest_summary.py "$results"
+files=("$results")
+if [[ -s $again ]]; then files+=("$again"); fi
+exec .venv/bin/python tests/support/ctest_summary.py "${files[@]}"

@@ -43,7 +43,7 @@ MODELS = {
 def ours(link, folder, name, model, sketch_size, a):
     config = model.file(folder, name, sketch_size, a.steps, 2)
     with SentBytes(link) as sent:
-        link.run_both([PANTHER, "train", config, "--set", "comm.backend=gloo", *model.options])
+        link.run_all([PANTHER, "train", config, "--set", "comm.backend=gloo", *model.options])
     run_folder = f"{folder}/{name}"
     ledger = sum(metric(run_folder, "comm/bytes", skip=0))
     return {"step_ms": ms(run_folder, "perf/step_time_s"), "backward_ms": ms(run_folder, "perf/backward_s"), "bytes": metric(run_folder, "comm/bytes")[0],
@@ -54,14 +54,14 @@ def ours(link, folder, name, model, sketch_size, a):
 def compute_ms(link, folder, name, model, sketch_size, a):
     """Both cores as busy as in the pair, nothing exchanged."""
     files = tuple(model.file(folder, f"{name}_{i}", sketch_size, a.steps, 1) for i in range(2))
-    link.run_both([PANTHER, "train", files], world=1)
+    link.run_all([PANTHER, "train", files], together=False)
     return statistics.median(ms(f"{folder}/{name}_{i}", "perf/step_time_s") for i in range(2))
 
 
 def peer(link, model, a):
     script, *options = model.peer
     command = ["env", f"LD_LIBRARY_PATH={library_path()}", PYTHON, PEERS / script, "--threads", 1, "--steps", a.steps, *options]
-    return json.loads(link.run_both(command).splitlines()[-1])
+    return json.loads(link.run_all(command).splitlines()[-1])
 
 
 def overlap(link, rounds, computes):

@@ -1,4 +1,4 @@
-"""Two network namespaces with a throttled link between them, and what their sockets and interfaces sent."""
+"""Network namespaces with throttled links between them, and what their sockets and interfaces sent."""
 import ctypes
 import json
 import os
@@ -19,29 +19,45 @@ def ip(*arguments):
 
 
 class Link:
-    """Two namespaces joined by a pair of virtual interfaces; tbf on both sender sides unless the rate is none."""
+    """`hosts` namespaces: two joined by a pair of virtual interfaces, more by a bridge in a namespace of its own. tbf where each of them sends, unless
+    the rate is none."""
 
-    def __init__(self, rate):
+    def __init__(self, rate, hosts=2):
         tag = f"pb{os.getpid()}"
-        self.spaces = [f"{tag}a", f"{tag}b"]
-        self.ports = [f"{tag}v", f"{tag}w"]
+        self.spaces = [f"{tag}{letter}" for letter in "abcdefgh"[:hosts]]
+        self.ports = [f"{tag}v{i}" for i in range(hosts)]
+        self.switch = f"{tag}s" if hosts > 2 else None
         self.rate = rate
 
     def __enter__(self):
-        for space in self.spaces:
+        try:
+            self.build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def build(self):
+        for space in [*self.spaces, *([self.switch] if self.switch else [])]:
             ip("netns", "add", space)
-        ip("link", "add", self.ports[0], "netns", self.spaces[0], "type", "veth", "peer", "name", self.ports[1], "netns", self.spaces[1])
+        if self.switch:
+            ip("-n", self.switch, "link", "add", "bridge0", "type", "bridge")
+            ip("-n", self.switch, "link", "set", "bridge0", "up")
+            for i, (space, port) in enumerate(zip(self.spaces, self.ports)):
+                ip("link", "add", port, "netns", space, "type", "veth", "peer", "name", f"port{i}", "netns", self.switch)
+                ip("-n", self.switch, "link", "set", f"port{i}", "master", "bridge0", "up")
+        else:
+            ip("link", "add", self.ports[0], "netns", self.spaces[0], "type", "veth", "peer", "name", self.ports[1], "netns", self.spaces[1])
         for i, (space, port) in enumerate(zip(self.spaces, self.ports)):
             ip("-n", space, "addr", "add", f"10.77.0.{i + 1}/24", "dev", port)
             ip("-n", space, "link", "set", "lo", "up")
             ip("-n", space, "link", "set", port, "up")
             if self.rate != "none":
                 ip("netns", "exec", space, "tc", "qdisc", "add", "dev", port, "root", "tbf", "rate", self.rate, "burst", "64kb", "latency", "50ms")
-        return self
 
     def __exit__(self, *_):
-        for space in self.spaces:
-            subprocess.run(["ip", "netns", "del", space], check=False)
+        for space in [*self.spaces, *([self.switch] if self.switch else [])]:
+            subprocess.run(["ip", "netns", "del", space], check=False, stderr=subprocess.DEVNULL)
 
     def bits_per_second(self):
         if self.rate == "none":
@@ -49,24 +65,25 @@ class Link:
         number, unit = self.rate[:-4], self.rate[-4:]
         return float(number) * {"gbit": 1e9, "mbit": 1e6}[unit]
 
-    def run_both(self, command, world=2):
-        """Starts `command` in both namespaces, as ranks 0 and 1 of a world of two or as two worlds of one; returns the first one's output."""
-        ranks = []
+    def run_all(self, command, together=True):
+        """Starts `command` on every host, as the ranks of one world or (not together) as worlds of one; returns the first one's output. A tuple in the
+        command holds a word per host."""
+        ranks, hosts = [], len(self.spaces)
         for rank, space in enumerate(self.spaces):
             env = environment(1)
-            if world == 2:
-                env = environment(1, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", LOCAL_WORLD_SIZE="1", GROUP_RANK=str(rank), MASTER_ADDR="10.77.0.1",
-                                  MASTER_PORT="29571", GLOO_SOCKET_IFNAME=self.ports[rank])
+            if together:
+                env = environment(1, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(hosts), LOCAL_WORLD_SIZE="1", GROUP_RANK=str(rank),
+                                  MASTER_ADDR="10.77.0.1", MASTER_PORT="29571", GLOO_SOCKET_IFNAME=self.ports[rank])
             words = [str(word[rank] if isinstance(word, tuple) else word) for word in command]
             ranks.append(subprocess.Popen(["ip", "netns", "exec", space, *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                           stdin=subprocess.DEVNULL))
         try:
-            outputs = [process.communicate(timeout=600) for process in ranks]
+            outputs = [process.communicate(timeout=900) for process in ranks]
         finally:
             for process in ranks:
                 process.kill()  # nothing to those that ended
         if any(process.returncode for process in ranks):
-            raise SystemExit(f"{command}: {[p.returncode for p in ranks]}\n{outputs[0][1][-3000:]}\n{outputs[1][1][-3000:]}")
+            raise SystemExit(f"{command}: {[p.returncode for p in ranks]}\n" + "\n".join(output[1][-3000:] for output in outputs))
         return outputs[0][0]
 
 

@@ -1,5 +1,8 @@
 """Reads CTest's JUnit file; prints the failed and the skipped tests and, as the last line, `N passed, M failed, K skipped`.
 
+    ctest_summary.py RESULTS [AGAIN]     AGAIN: of a second run of what failed in the first, each test alone
+
+A test that passes only when it runs alone (a deadline on a busy machine) counts as passed and is named; both outputs stand in the log.
 Some CTest entries are one GoogleTest case, others a program with many: cases are counted wherever the output shows them. A test counts as
 skipped when it said so itself (or is disabled); one that could not be started, timed out or crashed counts as failed.
 Exit status: 0 when nothing failed and something ran, 1 otherwise.
@@ -50,8 +53,18 @@ def cases(entry):
     return found
 
 
-def main(path):
+def ends_of_output(entries, lines=40):
+    for entry in entries:
+        text = (entry.findtext("system-out") or "").rstrip().splitlines()
+        print(f"---- {entry.get('name')}, the last lines of its output:", *text[-lines:], sep="\n")
+
+
+def main(path, again=None):
     entries = list(xml.parse(path).getroot().iter("testcase"))
+    repeated = {entry.get("name"): entry for entry in xml.parse(again).getroot().iter("testcase")} if again else {}
+    unsteady = [name for name, entry in repeated.items() if outcome(entry) == "passed"]
+    first_tries = [entry for entry in entries if entry.get("name") in unsteady]
+    entries = [repeated.get(entry.get("name"), entry) for entry in entries]
     tests = {"passed": [], "failed": [], "skipped": []}
     reasons = {}
     for entry in entries:
@@ -69,11 +82,15 @@ def main(path):
     for why, names in reasons.items():
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         print(f"  {why}: {', '.join(names[:2])}{more}")
+    if unsteady:
+        print(f"PASSED ONLY ALONE, after failing beside others ({len(unsteady)}):", *unsteady, sep="\n  ")
+        ends_of_output(first_tries)
     if tests["failed"]:
+        ends_of_output(entry for entry in entries if outcome(entry) == "failed")
         print(f"FAILED ({len(tests['failed'])}); the output stands above:", *tests["failed"], sep="\n  ")
     print(", ".join(f"{len(names)} {state}" for state, names in tests.items()))
     return 1 if tests["failed"] or not tests["passed"] else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

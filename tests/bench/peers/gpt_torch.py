@@ -1,6 +1,9 @@
 """The peer: the same byte GPT in PyTorch eager, alone or under DistributedDataParallel over gloo. One JSON line from rank 0.
 
-    gpt_torch.py [--layers 4 --width 256 --heads 4 --seq 128 --batch 8 --steps 30 --warmup 5] [--sketch R] [--threads T]
+    gpt_torch.py [--layers 4 --width 256 --heads 4 --seq 128 --batch 8 --steps 30 --warmup 5]
+                 [--sketch R] [--threads T] [--hook none|fp16|powersgd --rank 4] [--data PATH --val-fraction 0.1 --eval-every N] [--seconds S]
+A file as data is split by position: what comes last is held out. With --eval-every the line has (step, seconds of training, loss on 32 held-out batches)
+for every N steps; --seconds ends training after that time.
 RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT from the environment when there is more than one rank."""
 import time
 
@@ -16,14 +19,20 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import ddp
+
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("layers", 4), ("width", 256), ("heads", 4), ("seq", 128), ("batch", 8), ("steps", 30), ("warmup", 5), ("sketch", 0),
-                          ("threads", 0)):
+                          ("threads", 0), ("seed", 1), ("eval-every", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--data", default="/usr/include/c++/12")
+    parser.add_argument("--val-fraction", type=float, default=0.0)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--device", default="cpu")
+    ddp.add_options(parser)
     parser.add_argument("--autocast", action="store_true", help="bf16")
     return parser.parse_args()
 
@@ -78,8 +87,20 @@ class Gpt(nn.Module):
 
 
 def corpus(folder):
-    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    root = pathlib.Path(folder)
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
     return torch.frombuffer(bytearray(b"".join(path.read_bytes() for path in files)), dtype=torch.uint8).long()
+
+
+def validation_loss(net, held_out, a):
+    """Mean over 32 batches of evenly spaced windows."""
+    starts = torch.linspace(0, len(held_out) - a.seq - 2, 32 * a.batch).long().view(32, a.batch)
+    total = 0.0
+    with torch.no_grad():
+        for row in starts:
+            window = torch.stack([held_out[i:i + a.seq + 1] for i in row.tolist()]).to(a.device)
+            total += F.cross_entropy(net(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten()).item()
+    return total / 32
 
 
 def main():
@@ -87,17 +108,18 @@ def main():
     if a.threads:
         torch.set_num_threads(a.threads)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    torch.manual_seed(1)
+    torch.manual_seed(a.seed)
     model = net = Gpt(a).to(a.device)
     for parameter in net.parameters():
         if parameter.dim() == 2 and not a.sketch:
             nn.init.normal_(parameter, 0, 0.02)
     if world > 1:
-        torch.distributed.init_process_group("gloo")
-        model = nn.parallel.DistributedDataParallel(net)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    data, generator = corpus(a.data), torch.Generator().manual_seed(100 + rank)
-    times, losses = [], []
+        model = ddp.wrap(net, a)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=a.lr, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    data, generator = corpus(a.data), torch.Generator().manual_seed(100 * a.seed + rank)
+    held_out = data[int(len(data) * (1 - a.val_fraction)):]
+    data = data[:int(len(data) * (1 - a.val_fraction))]
+    times, losses, curve = [], [], []
     for step in range(a.warmup + a.steps):
         begin = time.perf_counter()
         starts = torch.randint(0, len(data) - a.seq - 1, (a.batch,), generator=generator)
@@ -112,11 +134,18 @@ def main():
         times.append(time.perf_counter() - begin)
         if step == 0:
             first_step_s = time.perf_counter() - PROCESS_START
+        if a.eval_every and (step + 1) % a.eval_every == 0 and rank == 0:
+            curve.append((step + 1, sum(times), validation_loss(net, held_out, a)))
+        if a.seconds and world > 1 and (step + 1) % 10 == 0:
+            over = torch.tensor([float(sum(times) > a.seconds)])
+            torch.distributed.all_reduce(over)
+            if over.item() > 0:
+                break
     measured = times[a.warmup:]
     if rank == 0:
-        print(json.dumps({"peer": f"torch {torch.__version__} {'ddp gloo' if world > 1 else 'eager'}", "ranks": world, "sketch": a.sketch,
+        print(json.dumps({"peer": ddp.name(a, world), "ranks": world, "sketch": a.sketch,
                           "step_ms": 1e3 * statistics.median(measured), "tokens_per_s": world * a.batch * a.seq / statistics.median(measured),
-                          "first_step_s": first_step_s, "parameters": sum(p.numel() for p in net.parameters()), "loss": losses[-1],
+                          "first_step_s": first_step_s, "parameters": sum(p.numel() for p in net.parameters()), "loss": losses[-1], "curve": curve,
                           "steps_ms": [round(1e3 * t, 2) for t in measured]}), flush=True)
     os._exit(0)  # gloo's threads end in any order; the exit status must not depend on it
 
