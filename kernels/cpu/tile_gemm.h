@@ -8,7 +8,7 @@
 
 namespace panther::cpu {
 
-/// False where the processor has no AVX2, or has AVX-512, for which vendors' kernels are wider.
+/// False where the processor has no AVX2, or is Intel's with AVX-512, for which the vendor's kernels are wider.
 PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
 
 /// As KernelSet::gemm. False, with c untouched, when the product is not for this kernel: another dtype, columns of c that are not
