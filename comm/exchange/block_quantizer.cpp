@@ -56,6 +56,7 @@ class BlockQuantizer final : public Codec {
   bool keeps_bytes() const override { return true; }
   bool finite() const override { return finite_; }
   void commit() override { feedback_.commit(); }
+  double residual_ratio() const override { return feedback_.ratio(); }
   void save_state(const StateSink& put) const override { feedback_.save(put); }
   void load_state(const StateSource& get) override { feedback_.load(get); }
 

@@ -34,7 +34,8 @@ Device cpu_only(const char* codec, const TensorView& bucket) {
 }  // namespace
 
 bool is_large_matrix(const CodecMember& member, const CodecSettings& settings) {
-  return member.rows > 1 && member.columns > 1 && member.numel >= settings.min_numel;
+  const bool wanted = member.kind != GradientKind::sketched || settings.compress_sketched;
+  return wanted && member.rows > 1 && member.columns > 1 && member.numel >= settings.min_numel;
 }
 
 std::uint64_t member_key(const CodecMember& member, const CodecSettings& settings) {

@@ -54,7 +54,8 @@ class BucketParts {
   Workspace staging_;
 };
 
-/// True for a matrix that a codec may compress: at least two rows and columns, at least settings.min_numel elements.
+/// True for a matrix that a codec may compress: at least two rows and columns, at least settings.min_numel elements, and no gradient of a
+/// sketched layer unless settings.compress_sketched.
 bool is_large_matrix(const CodecMember& member, const CodecSettings& settings);
 
 /// Key of a member's random choices: of its name, never of its place, so that re-bucketing changes no choice.

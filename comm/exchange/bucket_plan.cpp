@@ -48,7 +48,7 @@ class Packer {
     if (filled + bytes > most && 2 * filled >= most) close(open);
     open.dtype = slot.dtype;
     open.tag = slot.tag;
-    open.members.push_back({index, open.numel, slot.numel, slot.name, slot.rows, slot.columns});
+    open.members.push_back({index, open.numel, slot.numel, slot.name, slot.rows, slot.columns, slot.kind});
     open.numel = aligned(open.numel + slot.numel, slot.dtype);
     ahead_ -= bytes;
     const std::int64_t now = open.numel * element_bytes(slot.dtype);
@@ -139,6 +139,7 @@ std::uint64_t plan_digest(const BucketPlan& plan) {
       mix(member.offset);
       mix(member.numel);
       mix(member.rows);
+      mix(static_cast<std::int64_t>(member.kind));
       digest = mix64(digest, hash_name(member.name.data(), member.name.size()));
     }
   }

@@ -9,6 +9,10 @@
 
 namespace panther::comm {
 
+/// What a codec may do to a gradient: an exact sketched one (dS of a sketched layer) is small already and its plain sum is exact, so it is
+/// compressed only on request; an embedding's touches few rows.
+enum class GradientKind : std::uint8_t { dense, sketched, embedding };
+
 /// One gradient, in the model's parameter order.
 struct GradientSlot {
   std::string name;
@@ -17,6 +21,7 @@ struct GradientSlot {
   int tag = 0;                       ///< gradients of different tags never share a bucket
   std::int64_t rows = 0;             ///< of the row-major matrix that the gradient is in memory, numel = rows x columns; 0: a vector
   std::int64_t columns = 0;
+  GradientKind kind = GradientKind::dense;
 };
 
 struct BucketLimits {
@@ -40,6 +45,7 @@ struct BucketMember {
   std::string name;                  ///< of the slot, as the matrix shape is; codecs keep state by name
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+  GradientKind kind = GradientKind::dense;
 };
 
 struct Bucket {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "comm/collective.h"
+#include "comm/exchange/bucket_plan.h"
 #include "comm/exchange/codec_settings.h"
 #include "comm/export.h"
 #include "core/registry.h"
@@ -36,12 +37,13 @@ struct Stage {
 
 /// One gradient of a bucket: a row-major matrix rows x columns, or a vector (rows = 0).
 struct CodecMember {
-  std::string name;
+  std::string name = {};
   std::int64_t offset = 0;       ///< elements from the start of the bucket
   std::int64_t numel = 0;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   int tag = 0;
+  GradientKind kind = GradientKind::dense;
 };
 
 /// What a codec is made for.
@@ -95,6 +97,8 @@ class PANTHER_COMM_API Codec {
   virtual bool finite() const { return true; }
   virtual void commit() {}
   virtual void rollback() {}
+  /// |residual| / |gradient| of this rank when it was looked at last; negative where there is no residual or nobody looked.
+  virtual double residual_ratio() const { return -1; }
   /// Between steps. Names are "<parameter>/<what>"; what a source does not have starts fresh.
   virtual void save_state(const StateSink& put) const;
   virtual void load_state(const StateSource& get);

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "comm/exchange/auto_settings.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 
@@ -66,6 +67,20 @@ std::uint64_t settings_digest(const CodecSettings& settings) {
   return digest.value;
 }
 
+std::uint64_t settings_digest(const AutoSettings& settings) {
+  Digest digest;
+  AutoSettings(settings).fields(digest);
+  return digest.value;
+}
+
+void AutoSettings::fields(FieldVisitor& v) {
+  v.field("error_budget", error_budget, {.help = "|residual| / |gradient| that a codec may have: 0 allows exact codecs and half", .min = 0, .max = 1e6});
+  v.field("candidates", candidates, {.help = "codecs to choose from: none, half, quantize-BITS, powersgd-RANK, powersgd-RANK-alternating, sign, top_k, random_k, row_sparse"});
+  v.field("plan", plan, {.help = "no choice: this candidate for all buckets, or one for each, separated by commas (reproducible runs)"});
+  v.field("first_plan", first_plan, {.help = "steps on half that are timed before the first plan", .min = 1, .max = 1e9});
+  v.field("replan_every", replan_every, {.help = "steps between plans", .min = 1, .max = 1e12});
+}
+
 void CodecSettings::fields(FieldVisitor& v) {
   v.field("rank", rank, {.help = "powersgd: rank of what is sent of a matrix; 1 to 4 for small models, 32 and more for transformers", .min = 1, .max = 1024});
   v.field("alternating", alternating, {.help = "powersgd: send one factor per step, in turn: half the bytes and messages, a smaller stable learning rate"});
@@ -77,6 +92,7 @@ void CodecSettings::fields(FieldVisitor& v) {
   v.field("residual_limit", residual_limit,
           {.help = "what was lost is scaled down beyond this many times |gradient| / contraction of the codec; 0: never", .min = 0, .max = 1e9});
   v.field("min_numel", min_numel, {.help = "smaller matrices travel exactly, as all vectors do", .unit = "elements", .min = 0, .max = 1LL << 40});
+  v.field("compress_sketched", compress_sketched, {.help = "compress gradients of sketched layers too: they are small, and exact as they are"});
   v.field("seed", seed, {.help = "of random choices, the same on all ranks", .min = 0, .max = 9007199254740991.0});
 }
 

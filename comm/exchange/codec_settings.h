@@ -17,6 +17,7 @@ struct PANTHER_COMM_API CodecSettings {
   bool error_feedback = true;        ///< add what was lost to the next step's gradient
   double residual_limit = 10;        ///< residuals are scaled down to this times |gradient| / contraction; 0: never
   std::int64_t min_numel = 1024;     ///< smaller matrices travel exactly, as all vectors do
+  bool compress_sketched = false;    ///< compress gradients of sketched layers too, whose plain sum is small and exact
   std::int64_t seed = 0;             ///< of random choices
   void fields(FieldVisitor& v);
 };

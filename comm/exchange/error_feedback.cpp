@@ -33,8 +33,9 @@ void ErrorFeedback::after(const CodecCall& call) {
   for (const CompressedPart& part : parts_.compressed()) residuals.emplace_back(next(part), DType::f32, std::initializer_list<std::int64_t>{part.member.numel});
   double squared = 0;
   call.kernels.sum_of_squares(residuals, TensorView(&squared, DType::f64, {}), call.stream);
+  ratio_ = std::sqrt(squared / gradient_squared_);
   const double allowed = bound_ * std::sqrt(gradient_squared_);
-  if (!(std::sqrt(squared) > allowed)) return;
+  if (bound_ == 0 || !(std::sqrt(squared) > allowed)) return;
   for (const TensorView& residual : residuals) call.kernels.scale(allowed / std::sqrt(squared), residual, call.stream);
 }
 

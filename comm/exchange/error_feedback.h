@@ -28,6 +28,9 @@ class ErrorFeedback {
   void before(const CodecCall& call);
   void after(const CodecCall& call);
 
+  /// |residual| / |gradient| when the guard looked last; negative before.
+  double ratio() const noexcept { return ratio_; }
+
   /// next() becomes residual().
   void commit() noexcept { flipped_ = !flipped_; }
   void save(const StateSink& put) const;
@@ -37,7 +40,7 @@ class ErrorFeedback {
   float* half(bool second) const noexcept { return static_cast<float*>(memory_.data()) + (second ? parts_.compressed_numel() : 0); }
   float* current() const noexcept { return half(flipped_); }
   float* other() const noexcept { return half(!flipped_); }
-  bool guards(const CodecCall& call) const noexcept { return enabled_ && bound_ > 0 && call.step % kGuardPeriod == 0; }
+  bool guards(const CodecCall& call) const noexcept { return enabled_ && call.step % kGuardPeriod == 0; }
 
   const BucketParts& parts_;
   bool enabled_ = false;
@@ -45,6 +48,7 @@ class ErrorFeedback {
   Workspace memory_;
   bool flipped_ = false;
   double gradient_squared_ = 0;
+  double ratio_ = -1;
 };
 
 }  // namespace panther::comm

@@ -49,6 +49,8 @@ struct Exchange::Impl {
   std::condition_variable changed_;
   std::vector<bool> marked_;                    // by slot
   std::vector<std::int64_t> missing_;           // slots a message still waits for
+  Instant begun_;
+  StepTimes times_;                             // of the running step
   ControlWord control_;
   double loss_ = 0;
   bool open_ = false;                           // between begin and finish
@@ -101,6 +103,12 @@ void Exchange::Impl::begin(Stream compute) {
   const std::lock_guard lock(mutex_);
   if (error_) std::rethrow_exception(error_);
   PANTHER_REQUIRE(!open_, "begin() was called twice without finish()");
+  if (sender_) {
+    sender_->settle(true);
+    sender_->replan_if_due();
+  }
+  begun_ = now();
+  times_.ready_seconds.assign(plan_.buckets.size(), 0);
   marked_.assign(bucket_of_.size(), false);
   missing_.clear();
   for (const Bucket& bucket : plan_.buckets) missing_.push_back(static_cast<std::int64_t>(bucket.members.size()));
@@ -112,7 +120,6 @@ void Exchange::Impl::begin(Stream compute) {
   complete_ = false;
   open_ = true;
   if (!sender_) return;
-  sender_->settle(true);
   sender_->lane().begin(compute);
 }
 
@@ -144,6 +151,7 @@ void Exchange::Impl::mark(std::int64_t slot) {
   marked_[static_cast<std::size_t>(slot)] = true;
   const std::size_t bucket = bucket_of_[static_cast<std::size_t>(slot)];
   if (--missing_[bucket] > 0 || !sender_) return;
+  times_.ready_seconds[bucket] = std::chrono::duration<double>(now() - begun_).count();
   sender_->lane().note_ready(bucket);
   changed_.notify_all();
 }
@@ -152,6 +160,7 @@ ExchangeReport Exchange::Impl::finish() {
   const Instant begin = now();
   std::unique_lock lock(mutex_);
   PANTHER_REQUIRE(open_, "finish() without begin()");
+  times_.backward_seconds = std::chrono::duration<double>(begin - begun_).count();
   for (std::size_t slot = 0; slot < marked_.size(); ++slot) {
     if (!marked_[slot]) mark(static_cast<std::int64_t>(slot));
   }
@@ -172,6 +181,7 @@ ExchangeReport Exchange::Impl::finish() {
   open_ = false;
   if (error_) std::rethrow_exception(error_);
   ExchangeReport report = report_;
+  sender_->note_times(times_, report);
   report.exposed_seconds = std::chrono::duration<double>(now() - begin).count();
   return report;
 }
@@ -227,7 +237,7 @@ Exchange::Exchange(Collective& collective, const KernelSet& kernels, Allocator& 
                    const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs) {
   // What is wrong with many ranks is an error with one too.
   check_settings(config.settings);
-  check_codec(codecs.at(config.codec), plan, config.settings);
+  if (config.codec != kAutomaticExchange) check_codec(codecs.at(config.codec), plan, config.settings);
   std::unique_ptr<Sender> sender;
   if (collective.size() > 1) sender = std::make_unique<Sender>(collective, kernels, allocator, plan, buckets, config, timeout, codecs);
   impl_ = std::make_unique<Impl>(trace, std::move(plan), std::move(sender));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comm/collective.h"
+#include "comm/exchange/auto_settings.h"
 #include "comm/exchange/bucket_plan.h"
 #include "comm/exchange/codec.h"
 #include "comm/export.h"
@@ -18,12 +19,13 @@
 namespace panther::comm {
 
 struct PANTHER_COMM_API ExchangeConfig {
-  std::string codec = "none";              ///< wire format, a name of codec_registry(); docs/codecs.md
+  std::string codec = "none";              ///< wire format, a name of codec_registry() or "auto"; docs/codecs.md
   std::int64_t bucket_bytes = 4 << 20;
   std::int64_t first_bucket_bytes = 256 << 10;
   std::int64_t last_bucket_bytes = 0;      ///< BucketLimits::last_bytes
   bool checked = false;                    ///< CRC-32C and contribution count per message (comm/exchange/integrity.h says what they see)
   CodecSettings settings = {};
+  AutoSettings automatic = {};             ///< of "auto"
 };
 
 /// Elements that the control word takes behind the gradients of the first bucket; comm/exchange/control_tail.h is the format. It is
@@ -39,6 +41,18 @@ struct ControlWord {
   bool nonfinite = false;
 };
 
+/// One bucket of one step. Seconds are host seconds on the communication thread; on CUDA those of queueing.
+struct BucketReport {
+  std::string codec;
+  std::int64_t bytes_planned = 0;          ///< what the codec's stages take at most
+  std::int64_t bytes_sent = 0;
+  double ready_seconds = 0;                ///< after begin()
+  double encode_seconds = 0;
+  double collective_seconds = 0;
+  double decode_seconds = 0;
+  double residual_ratio = -1;              ///< |residual| / |gradient| when it was looked at last (every 16 steps); negative: none
+};
+
 /// What one step sent and waited for.
 struct ExchangeReport {
   ControlWord control;                     ///< of all ranks together
@@ -49,6 +63,9 @@ struct ExchangeReport {
   double collective_seconds = 0;           ///< communication thread busy; on CUDA first to last message, of the step before
   double exposed_seconds = 0;              ///< the caller waited in finish()
   std::int64_t collectives = 0;
+  double backward_seconds = 0;             ///< from begin() to finish()
+  std::vector<BucketReport> buckets;       ///< in issue order; empty with one rank
+  std::vector<std::string> plan;           ///< rank 0, when "auto" planned before this step: a sentence for each bucket
 };
 
 /// Owned by the training thread. begin -> set_control -> mark_ready (any thread, any order) -> finish, once per step.
@@ -60,6 +77,9 @@ struct ExchangeReport {
 /// What the communication thread threw comes out of finish(), of later begin() too: the exchange is then dead. Every failure but
 /// a verdict of checked mode, which all ranks reach together, aborts the collective, so that no peer waits for this rank; so does
 /// destruction between begin() and finish() (an exception in backward).
+///
+/// With the codec "auto" a link and codecs are measured, rank 0 chooses a codec for each bucket (comm/exchange/planner.h) and all ranks switch
+/// between two steps: residuals go on in the next codec, or are added to the next gradient where it has none.
 class PANTHER_COMM_API Exchange {
  public:
   /// `buckets[i]` is the flat gradient memory of plan bucket i, plan.buckets[i].numel long, tail included. `timeout` bounds every

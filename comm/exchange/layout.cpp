@@ -5,7 +5,7 @@ namespace panther::comm {
 CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, int rank, int ranks) {
   CodecLayout layout{.bucket = memory, .members = {}, .tail = bucket.tail, .rank = rank, .ranks = ranks};
   for (const BucketMember& member : bucket.members) {
-    layout.members.push_back({member.name, member.offset, member.numel, member.rows, member.columns, bucket.tag});
+    layout.members.push_back({member.name, member.offset, member.numel, member.rows, member.columns, bucket.tag, member.kind});
   }
   return layout;
 }

@@ -1,6 +1,9 @@
 #include "comm/exchange/sender.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <set>
 
 #include "comm/exchange/control_tail.h"
 #include "comm/exchange/layout.h"
@@ -9,6 +12,8 @@
 
 namespace panther::comm {
 namespace {
+
+constexpr const char* kResidual = "/residual";
 
 Device device_of(const std::vector<TensorView>& buckets, const Collective& collective) {
   return buckets.empty() ? Device{collective.device(), 0} : buckets.front().device;
@@ -26,6 +31,11 @@ void check_memory(const BucketPlan& plan, const std::vector<TensorView>& buckets
   }
 }
 
+/// Where a checkpoint keeps a bucket's choice.
+std::string plan_name(const Bucket& bucket) { return "exchange/plan/" + (bucket.members.empty() ? std::string() : bucket.members.front().name); }
+
+double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 }  // namespace
 
 BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
@@ -39,12 +49,36 @@ BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
 Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan,
                const std::vector<TensorView>& buckets, const ExchangeConfig& config, std::chrono::nanoseconds timeout,
                const CodecRegistry& codecs)
-    : collective_(collective), kernels_(kernels), allocator_(allocator), timeout_(timeout) {
+    : collective_(collective), kernels_(kernels), allocator_(allocator), codecs_(codecs), plan_(plan), buckets_(buckets), config_(config), timeout_(timeout) {
   check_memory(plan, buckets);
   lane_ = make_lane(device_of(buckets, collective), buckets.size() + 1);
-  add_buckets(plan, buckets, config, codecs);
+  if (config.codec == kAutomaticExchange) {
+    automatic_ = std::make_unique<AutoPlan>(collective, kernels, allocator, plan, buckets, config.settings, config.automatic, Deadline::after(timeout));
+    candidates_ = automatic_->candidates();
+    choice_ = automatic_->start();
+  } else {
+    candidates_ = {{config.codec, config.codec, config.settings}};
+    choice_.assign(buckets.size(), 0);
+  }
+  assemble(std::vector<std::unique_ptr<Codec>>(buckets.size()));
+}
+
+Sender::~Sender() { release_messages(); }
+
+void Sender::release_messages() {
+  for (Message& message : messages_) lane_->release_host(message.host_tail);
+  messages_.clear();
+}
+
+void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
+  release_messages();
+  fixed_ = {};
+  add_buckets(std::move(kept));
+  if (config_.checked) add_integrity();
   ledger_ = fixed_;
-  if (!config.checked) return;
+}
+
+void Sender::add_integrity() {
   std::vector<std::int64_t> checks;
   for (Message& message : messages_) {
     message.first_check = checks.size();
@@ -53,46 +87,46 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
   integrity_ = std::make_unique<Integrity>(collective_, *lane_, std::move(checks));
   fixed_.bytes_sent += integrity_->bytes_sent();
   ++fixed_.collectives;
-  ledger_ = fixed_;
 }
 
-Sender::~Sender() {
-  for (Message& message : messages_) lane_->release_host(message.host_tail);
-}
-
-void Sender::add_buckets(const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config,
-                         const CodecRegistry& codecs) {
+void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
   const int ranks = collective_.size();
-  const CodecFactory& factory = codecs.at(config.codec);
   bool control_rides = false;
-  for (std::size_t i = 0; i < buckets.size(); ++i) {
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    const Candidate& candidate = candidates_[static_cast<std::size_t>(choice_[i])];
     Message message;
     message.bucket = static_cast<std::int64_t>(i);
-    message.memory = buckets[i];
-    message.codec = factory.make(layout_of(plan.buckets[i], buckets[i], collective_.rank(), ranks), config.settings, allocator_);
-    PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", config.codec, "' made no codec");
-    const std::int64_t tail = plan.buckets[i].tail;
+    message.memory = buckets_[i];
+    message.report.codec = candidate.name;
+    message.codec = std::move(kept[i]);
+    if (message.codec == nullptr) {
+      message.codec = codecs_.at(candidate.codec).make(layout_of(plan_.buckets[i], buckets_[i], collective_.rank(), ranks), candidate.settings, allocator_);
+    }
+    PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
+    const std::int64_t tail = plan_.buckets[i].tail;
     if (i == 0 && tail >= control_elements(ranks) && message.codec->keeps_bytes()) {
       message.tail_kind = Tail::control;
       control_rides = true;
-    } else if (config.checked && message.codec->keeps_bytes()) {
+    } else if (config_.checked && message.codec->keeps_bytes()) {
       PANTHER_REQUIRE(tail >= ranks, "checked mode counts contributions behind every bucket: bucket ", i, " has room for ", tail, " elements and ",
                       ranks, " are needed; plan with bucket_limits()");
       message.tail_kind = Tail::presence;
     }
     std::int64_t gradients = 0;
-    for (const BucketMember& member : plan.buckets[i].members) gradients += member.numel;
+    for (const BucketMember& member : plan_.buckets[i].members) gradients += member.numel;
     fixed_.bytes_dense_f32 += collective_.all_reduce_bytes_sent(4 * gradients);
     add_message(std::move(message), tail);
   }
+  control_message_ = 0;
+  control_memory_.reset();
   if (control_rides) return;
   Message alone;
   const std::int64_t elements = control_elements(ranks);
-  const Device device = device_of(buckets, collective_);
+  const Device device = device_of(buckets_, collective_);
   control_memory_ = std::make_unique<Workspace>(allocator_, static_cast<std::size_t>(elements) * sizeof(float), device, Stream{});
   alone.memory = TensorView(control_memory_->data(), DType::f32, {elements}, device);
   alone.codec = codec_registry().at("none").make({.bucket = alone.memory, .members = {}, .tail = elements, .rank = collective_.rank(), .ranks = ranks},
-                                                 config.settings, allocator_);
+                                                 config_.settings, allocator_);
   alone.tail_kind = Tail::control;
   control_message_ = messages_.size();
   add_message(std::move(alone), elements);
@@ -111,9 +145,15 @@ void Sender::add_message(Message message, std::int64_t tail) {
   messages_.push_back(std::move(message));
 }
 
-void Sender::count_bytes(const Stage& stage, const TensorView& sent) {
-  const bool gather = stage.kind == Stage::Kind::all_gather;
-  ledger_.bytes_sent += gather ? sent.bytes() * (collective_.size() - 1) : collective_.all_reduce_bytes_sent(sent.bytes());
+std::int64_t Sender::bytes_of(Stage::Kind kind, std::int64_t bytes) const {
+  return kind == Stage::Kind::all_gather ? bytes * (collective_.size() - 1) : collective_.all_reduce_bytes_sent(bytes);
+}
+
+void Sender::count_bytes(Message& message, const Stage& stage, const TensorView& sent) {
+  const std::int64_t bytes = bytes_of(stage.kind, sent.bytes());
+  message.report.bytes_sent += bytes;
+  message.report.bytes_planned += bytes_of(stage.kind, stage.count * static_cast<std::int64_t>(size_of(stage.dtype)));
+  ledger_.bytes_sent += bytes;
   ++ledger_.collectives;
 }
 
@@ -134,12 +174,15 @@ void Sender::write_tail(const Message& message, const ControlWord& control, doub
   lane_->upload(message.host_tail, message.tail);
 }
 
-void Sender::run_stage(const Message& message, std::size_t stage, const Trace& trace) {
+void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) {
   const Stage& what = message.stages[stage];
   const Deadline deadline = Deadline::after(timeout_);
   const CodecCall call{kernels_, lane_->stream(), step_};
+  const double begin = seconds_now();
   const TensorView sent = message.codec->encode(stage, call);
-  count_bytes(what, sent);
+  const double encoded = seconds_now();
+  message.report.encode_seconds += encoded - begin;
+  count_bytes(message, what, sent);
   const bool gather = what.kind == Stage::Kind::all_gather;
   const bool with_tail = !gather && message.tail_kind != Tail::none && sent.numel() == message.memory.numel();
   const std::int64_t not_gradient = with_tail ? message.tail.numel() : 0;
@@ -160,13 +203,18 @@ void Sender::run_stage(const Message& message, std::size_t stage, const Trace& t
     work.wait(deadline);
     integrity_->received(message.first_check + stage, received, not_gradient);
   }
+  const double arrived = seconds_now();
+  message.report.collective_seconds += arrived - encoded;
   message.codec->decode(stage, received, call);
+  message.report.decode_seconds += seconds_now() - arrived;
 }
 
 void Sender::send(std::size_t index, const ControlWord& control, double loss, const Trace& trace) {
   Message& message = messages_[index];
   lane_->wait_ready(index);
   message.stages = message.codec->plan(step_);
+  message.report = {.codec = std::move(message.report.codec)};
+  add_carried(message);
   write_tail(message, control, loss);
   for (std::size_t stage = 0; stage < message.stages.size(); ++stage) run_stage(message, stage, trace);
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
@@ -206,6 +254,11 @@ ExchangeReport Sender::complete() {
   report.control.nonfinite = !finite;
   report.loss_sum = control.loss_sum;
   report.contributions = control.contributions;
+  for (const Message& message : messages_) {
+    if (message.bucket < 0) continue;
+    report.buckets.push_back(message.report);
+    report.buckets.back().residual_ratio = message.codec->residual_ratio();
+  }
   return report;
 }
 
@@ -219,31 +272,147 @@ bool Sender::codecs_finite() const {
 void Sender::settle(bool keep) {
   if (!pending_) return;
   pending_ = false;
-  if (keep) ++step_;
+  if (keep) {
+    ++step_;
+    carries_.clear();
+  }
   for (const Message& message : messages_) keep ? message.codec->commit() : message.codec->rollback();
+}
+
+void Sender::note_times(const StepTimes& times, ExchangeReport& report) {
+  report.backward_seconds = times.backward_seconds;
+  for (std::size_t i = 0; i < report.buckets.size(); ++i) {
+    report.buckets[i].ready_seconds = times.ready_seconds[i];
+    if (automatic_ != nullptr) automatic_->observe_residual(i, choice_[i], report.buckets[i].residual_ratio);
+  }
+  if (automatic_ != nullptr) automatic_->observe(times);
+  report.plan = std::move(plan_text_);
+  plan_text_.clear();
+}
+
+void Sender::replan_if_due() {
+  if (automatic_ == nullptr || !automatic_->due(step_)) return;
+  StepPlan plan = automatic_->decide(step_, choice_, Deadline::after(timeout_));
+  plan_text_ = std::move(plan.why);
+  if (plan.changed) switch_codecs(plan.choice);
+}
+
+void Sender::switch_codecs(const std::vector<int>& choice) {
+  std::vector<std::unique_ptr<Codec>> kept(buckets_.size());
+  States states;
+  std::vector<std::size_t> changed;
+  for (Message& message : messages_) {
+    if (message.bucket < 0) continue;
+    const auto i = static_cast<std::size_t>(message.bucket);
+    if (choice[i] == choice_[i]) {
+      kept[i] = std::move(message.codec);
+      continue;
+    }
+    changed.push_back(i);
+    message.codec->save_state([&](const std::string& name, const TensorView& value) {
+      if (!name.ends_with(kResidual)) return;
+      const auto* bytes = static_cast<const std::byte*>(value.data);
+      states[name].assign(bytes, bytes + value.bytes());
+    });
+  }
+  choice_ = choice;
+  assemble(std::move(kept));
+  for (const std::size_t i : changed) hand_over(i, states);
+}
+
+void Sender::hand_over(std::size_t index, const States& states) {
+  std::set<std::string> taken;
+  messages_[index].codec->load_state([&](const std::string& name, const TensorView& value) {
+    const auto found = states.find(name);
+    if (found == states.end() || static_cast<std::int64_t>(found->second.size()) != value.bytes()) return false;
+    std::memcpy(value.data, found->second.data(), found->second.size());
+    taken.insert(name);
+    return true;
+  });
+  const Bucket& bucket = plan_.buckets[index];
+  for (const CodecMember& member : layout_of(bucket, buckets_[index], 0, 1).members) {
+    const auto found = states.find(member.name + kResidual);
+    if (found == states.end() || taken.contains(found->first)) continue;
+    carry(member, buckets_[index], found->second.data());
+  }
+}
+
+void Sender::carry(const CodecMember& member, const TensorView& bucket, const void* residual) {
+  const TensorView f32(const_cast<void*>(residual), DType::f32, {member.numel});
+  Carry carry{.name = member.name + kResidual, .place = bucket.slice(member.offset, member.numel), .memory = {}, .value = {}};
+  carry.memory = std::make_unique<Workspace>(allocator_, static_cast<std::size_t>(carry.place.bytes()), bucket.device, Stream{});
+  carry.value = TensorView(carry.memory->data(), bucket.dtype, {member.numel}, bucket.device);
+  kernels_.cast(f32, carry.value, {});
+  carries_.push_back(std::move(carry));
+}
+
+void Sender::add_carried(const Message& message) {
+  const auto* begin = static_cast<const std::byte*>(message.memory.data);
+  for (const Carry& carry : carries_) {
+    const auto* place = static_cast<const std::byte*>(carry.place.data);
+    if (place < begin || place >= begin + message.memory.bytes()) continue;
+    kernels_.packed_sum(std::array{carry.place, carry.value}, carry.place, lane_->stream());
+  }
 }
 
 void Sender::save_state(const StateSink& put) {
   settle(true);
   put("exchange/step", TensorView(&step_, DType::i64, {1}));
   for (const Message& message : messages_) message.codec->save_state(put);
+  if (automatic_ == nullptr) return;
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    std::int64_t choice = choice_[i];
+    put(plan_name(plan_.buckets[i]), TensorView(&choice, DType::i64, {1}));
+  }
+  for (const Carry& carry : carries_) {
+    std::vector<float> residual(static_cast<std::size_t>(carry.value.numel()));
+    const TensorView f32(residual.data(), DType::f32, {carry.value.numel()});
+    kernels_.cast(carry.value, f32, {});
+    put(carry.name, f32);
+  }
+}
+
+/// Codecs as the checkpoint had them, where it knows all buckets.
+void Sender::load_plan(const StateSource& get) {
+  carries_.clear();
+  std::vector<int> choice;
+  for (const Bucket& bucket : plan_.buckets) {
+    std::int64_t saved = -1;
+    if (!get(plan_name(bucket), TensorView(&saved, DType::i64, {1})) || saved < 0 || saved >= static_cast<std::int64_t>(candidates_.size())) return;
+    choice.push_back(static_cast<int>(saved));
+  }
+  choice_ = choice;
+  assemble(std::vector<std::unique_ptr<Codec>>(buckets_.size()));
+  automatic_->resumed(step_);
 }
 
 void Sender::load_state(const StateSource& get) {
   settle(true);
   if (!get("exchange/step", TensorView(&step_, DType::i64, {1}))) step_ = 0;
+  if (automatic_ != nullptr) load_plan(get);
   std::uint64_t shared = 0;
-  for (const Message& message : messages_) {
-    message.codec->load_state(get);
-    shared = mix64(shared, message.codec->shared_digest());
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    std::set<std::string> taken;
+    messages_[i].codec->load_state([&](const std::string& name, const TensorView& value) {
+      taken.insert(name);
+      return get(name, value);
+    });
+    shared = mix64(shared, messages_[i].codec->shared_digest());
+    if (automatic_ == nullptr || messages_[i].bucket < 0) continue;
+    for (const CodecMember& member : layout_of(plan_.buckets[i], buckets_[i], 0, 1).members) {
+      if (member.rows < 2 || taken.contains(member.name + kResidual)) continue;
+      std::vector<float> residual(static_cast<std::size_t>(member.numel));
+      if (get(member.name + kResidual, TensorView(residual.data(), DType::f32, {member.numel}))) carry(member, buckets_[i], residual.data());
+    }
   }
+  for (const int choice : choice_) shared = mix64(shared, static_cast<std::uint64_t>(choice));
   // Ranks at other steps would issue other collectives, and with other factors sum what does not belong together.
   require_equal_digests(collective_, {{"the committed steps of the codec's state", static_cast<std::uint64_t>(step_)},
                                       {"the factors in the codec's state", shared}}, Deadline::after(timeout_));
 }
 
 bool Sender::stateless() const {
-  return std::all_of(messages_.begin(), messages_.end(), [](const Message& message) { return message.codec->stateless(); });
+  return automatic_ == nullptr && std::all_of(messages_.begin(), messages_.end(), [](const Message& message) { return message.codec->stateless(); });
 }
 
 }  // namespace panther::comm

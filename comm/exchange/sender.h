@@ -2,9 +2,11 @@
 // Everything about sending one step's messages except when: codecs, collectives, control word, checks and the ledger. One thread.
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "comm/exchange/auto_plan.h"
 #include "comm/exchange/exchange.h"
 #include "comm/exchange/integrity.h"
 #include "comm/exchange/lane.h"
@@ -32,6 +34,10 @@ class Sender {
   void save_state(const StateSink& put);
   void load_state(const StateSource& get);
   bool stateless() const;
+  /// Between steps, all ranks together: decides and switches codecs when that is due.
+  void replan_if_due();
+  /// When the caller's buckets were ready and backward ended; after complete().
+  void note_times(const StepTimes& times, ExchangeReport& report);
   /// True when what complete() threw is thrown by all ranks.
   bool failed_together() const noexcept { return failed_together_; }
 
@@ -47,20 +53,49 @@ class Sender {
     Tail tail_kind = Tail::none;
     TensorView tail;
     HostBlock host_tail;
+    BucketReport report;                            ///< of the running step
   };
+  /// A residual whose codec is gone, of the bucket's dtype: the next committed step takes it in.
+  struct Carry {
+    std::string name;                               ///< "<parameter>/residual"
+    TensorView place;                               ///< in the bucket
+    std::unique_ptr<Workspace> memory;
+    TensorView value;
+  };
+  using States = std::map<std::string, std::vector<std::byte>>;
 
-  void add_buckets(const BucketPlan& plan, const std::vector<TensorView>& buckets, const ExchangeConfig& config, const CodecRegistry& codecs);
+  /// Messages for choice_; codecs in `kept` (by bucket, may be null) stay.
+  void assemble(std::vector<std::unique_ptr<Codec>> kept);
+  void add_buckets(std::vector<std::unique_ptr<Codec>> kept);
+  void add_integrity();
+  void release_messages();
+  void switch_codecs(const std::vector<int>& choice);
+  /// Gives `codec` of bucket `index` the residuals in `states`; what it has no place for is carried.
+  void hand_over(std::size_t index, const States& states);
+  void carry(const CodecMember& member, const TensorView& bucket, const void* residual);
+  void add_carried(const Message& message);
+  void load_plan(const StateSource& get);
   void add_message(Message message, std::int64_t tail);
-  void count_bytes(const Stage& stage, const TensorView& sent);
+  std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
+  void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
   bool codecs_finite() const;
   void write_tail(const Message& message, const ControlWord& control, double loss);
-  void run_stage(const Message& message, std::size_t stage, const Trace& trace);
+  void run_stage(Message& message, std::size_t stage, const Trace& trace);
   static TensorView host_view(const Message& message);
 
   Collective& collective_;
   const KernelSet& kernels_;
   Allocator& allocator_;
+  const CodecRegistry& codecs_;
+  const BucketPlan plan_;
+  const std::vector<TensorView> buckets_;
+  const ExchangeConfig config_;
   std::chrono::nanoseconds timeout_;
+  std::unique_ptr<AutoPlan> automatic_;              ///< null unless config.codec == "auto"
+  std::vector<Candidate> candidates_;
+  std::vector<int> choice_;                          ///< candidate by bucket
+  std::vector<Carry> carries_;
+  std::vector<std::string> plan_text_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<Workspace> control_memory_;
   std::vector<Message> messages_;

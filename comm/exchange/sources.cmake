@@ -1,8 +1,10 @@
 # Sources of the gradient exchange; comm/CMakeLists.txt includes this before it makes the target.
 set(panther_exchange_sources
+  exchange/auto_plan.cpp
   exchange/block_quantizer.cpp
   exchange/bucket_plan.cpp
   exchange/bucket_parts.cpp
+  exchange/candidates.cpp
   exchange/codec.cpp
   exchange/codec_settings.cpp
   exchange/control_tail.cpp
@@ -15,7 +17,9 @@ set(panther_exchange_sources
   exchange/lane.cpp
   exchange/layout.cpp
   exchange/low_rank_factors.cpp
+  exchange/measure.cpp
   exchange/planned_bytes.cpp
+  exchange/planner.cpp
   exchange/sender.cpp)
 # The family adds itself to the target, which exists by the end of the folder.
 cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)

@@ -29,8 +29,17 @@ std::chrono::nanoseconds timeout_of(const CommConfig& config) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config.timeout_seconds));
 }
 
-/// The codecs tell gradients apart by shape alone: one tag, so that sketched and dense gradients share messages.
+/// Codecs tell gradients apart by shape and kind: one tag, so that sketched and dense gradients share messages.
 constexpr int kOneTag = 0;
+
+comm::GradientKind kind_of(GradientTag tag) {
+  switch (tag) {
+    case GradientTag::sketched_exact: return comm::GradientKind::sketched;
+    case GradientTag::row_sparse: return comm::GradientKind::embedding;
+    case GradientTag::dense: break;
+  }
+  return comm::GradientKind::dense;
+}
 
 std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& parameters) {
   std::vector<comm::GradientSlot> slots;
@@ -39,7 +48,7 @@ std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& param
     const bool matrix = parameter.tensor.dim() >= 2 && parameter.tensor.numel() > 0 && parameter.tensor.is_contiguous();
     const std::int64_t rows = matrix ? parameter.tensor.size(0) : 0;
     const std::int64_t columns = matrix ? parameter.tensor.numel() / rows : 0;
-    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag, rows, columns});
+    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag, rows, columns, kind_of(parameter.tag)});
   }
   return slots;
 }

@@ -54,6 +54,7 @@ class LowRank : public comm::Codec {
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
   bool finite() const override { return finite_; }
+  double residual_ratio() const override { return feedback_.ratio(); }
 
  protected:
   static Stage sum_of(std::int64_t count) { return {Stage::Kind::all_reduce, DType::f32, count, comm::ReduceOp::sum}; }

@@ -1,0 +1,62 @@
+#pragma once
+// The facts that comm.exchange = "auto" decides on, gathered step by step, and the decision: rank 0's, taken over by all.
+#include <optional>
+
+#include "comm/exchange/auto_settings.h"
+#include "comm/exchange/bucket_plan.h"
+#include "comm/exchange/measure.h"
+
+namespace panther::comm {
+
+/// Times of one step on this rank, seconds after its start.
+struct StepTimes {
+  std::vector<double> ready_seconds;   ///< by bucket
+  double backward_seconds = 0;
+};
+
+class AutoPlan {
+ public:
+  /// Collective: measures the link unless the plan is pinned. `plan` and `buckets` as for Exchange. Throws InvalidArgument for settings that do not fit the plan.
+  AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
+           const CodecSettings& settings, const AutoSettings& automatic, Deadline deadline);
+
+  const std::vector<Candidate>& candidates() const noexcept { return candidates_; }
+  /// Candidate by bucket to start with.
+  const std::vector<int>& start() const noexcept { return start_; }
+
+  void observe(StepTimes times);
+  /// What training showed of a bucket's residual under a candidate: replaces what was expected.
+  void observe_residual(std::size_t bucket, int candidate, double ratio);
+
+  /// Before step `step` (committed steps so far, the same on all ranks).
+  bool due(std::int64_t step) const noexcept;
+  /// All ranks together: the new choice. `why` is rank 0's.
+  StepPlan decide(std::int64_t step, const std::vector<int>& current, Deadline deadline);
+  /// A plan that came from a checkpoint: the next one is due replan_every steps later.
+  void resumed(std::int64_t step) noexcept { last_ = step; }
+
+  /// The problem as it stands, for reports.
+  StepProblem problem(const std::vector<int>& current) const;
+
+ private:
+  void add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets);
+
+  Collective& collective_;
+  const KernelSet& kernels_;
+  Allocator& allocator_;
+  AutoSettings automatic_;
+  std::vector<Candidate> candidates_;
+  std::vector<int> start_;
+  Device device_;
+  LinkRate link_;
+  std::vector<std::vector<CodecOption>> options_;  ///< by bucket and candidate
+  std::vector<StepTimes> times_;                   ///< of the last steps
+  std::optional<std::int64_t> last_;               ///< step of the last plan
+};
+
+/// The options of one bucket: bytes and rounds of what the codec plans, mean of two steps (powersgd alternates). `seconds_per_element` by candidate; a
+/// negative one is not admissible.
+PANTHER_COMM_API std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Candidate>& candidates, const std::vector<double>& seconds_per_element,
+                                                     Allocator& allocator, int ranks);
+
+}  // namespace panther::comm

@@ -1,0 +1,27 @@
+#pragma once
+// What `comm.exchange = "auto"` chooses from: codecs with their settings, under short names ("powersgd-4").
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/exchange/codec.h"
+
+namespace panther::comm {
+
+struct Candidate {
+  std::string name;
+  std::string codec;        ///< of codec_registry()
+  CodecSettings settings;
+};
+
+/// none, half, quantize-<bits>, powersgd-<rank>, powersgd-<rank>-alternating, sign, top_k, random_k, row_sparse. What the name does not say
+/// comes from `settings`. Throws InvalidArgument for other names, naming the nearest.
+PANTHER_COMM_API Candidate candidate_of(const std::string& name, const CodecSettings& settings);
+PANTHER_COMM_API std::vector<Candidate> candidates_of(std::span<const std::string> names, const CodecSettings& settings);
+
+/// |residual| / |gradient| to expect of this codec in training, before it was measured: e / (1 - e) where e is the relative error of one step
+/// on normal values (docs/codecs.md) or, for powersgd of rank r, on singular values that fall as 1 / j. 0 for codecs that lose nothing that
+/// waits: none, row_sparse, and half, whose rounding (2^-8) is of the order of the gradient's own.
+PANTHER_COMM_API double expected_residual(const Candidate& candidate);
+
+}  // namespace panther::comm

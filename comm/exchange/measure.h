@@ -1,0 +1,17 @@
+#pragma once
+// What the planner must know of this machine and this link, measured. Shells around clocks; decisions are in comm/exchange/planner.h.
+#include "comm/exchange/candidates.h"
+#include "comm/exchange/planner.h"
+
+namespace panther::comm {
+
+/// Rate and latency of all_reduces among the collective's ranks, as rank 0 measured them: the same on all ranks, which call it together.
+/// Messages grow fourfold from 64 KiB until one takes 50 ms, so that a slow link costs some tenths of a second and a fast one is not
+/// judged by its latency; the rate is that of the last growth, which a burst allowance does not flatter. `device`: where the buffers lie.
+PANTHER_COMM_API LinkRate measure_link(Collective& collective, Allocator& allocator, Device device, Deadline deadline);
+
+/// Seconds that encoding and decoding one matrix element takes: the least of three, on a 384 x 384 gradient of the CPU among `ranks` ranks. Negative where
+/// the candidate has no kernels for `device` or does not apply to such a matrix.
+PANTHER_COMM_API double codec_seconds_per_element(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, Device device, int ranks);
+
+}  // namespace panther::comm

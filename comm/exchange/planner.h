@@ -1,0 +1,66 @@
+#pragma once
+// Which codec each bucket of a step should take. Pure: facts in, a decision out; measuring is comm/exchange/measure.h's, switching the sender's.
+//
+// Model of a step (docs/codecs.md, "Planning"): backward ends at `backward_seconds`; bucket i is complete at `ready_seconds` and one thread
+// carries the buckets in order, so bucket i starts at max(ready_i, end of bucket i - 1) and takes encode + rounds x latency + bytes / rate +
+// decode. What is left after backward is exposed. Where the codecs' arithmetic takes cores that backward uses, it delays backward by as much.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "comm/export.h"
+
+namespace panther::comm {
+
+/// What a message costs between two ranks.
+struct LinkRate {
+  double latency_seconds = 0;
+  double bytes_per_second = 0;
+};
+
+/// One codec for one bucket.
+struct CodecOption {
+  bool admissible = false;
+  std::int64_t bytes_sent = 0;   ///< by this rank in a step
+  double rounds = 0;             ///< messages that wait for one another
+  double codec_seconds = 0;      ///< encode and decode
+  double error = 0;              ///< |residual| / |gradient| to expect, or that was measured; 0: exact
+};
+
+struct BucketProblem {
+  double ready_seconds = 0;            ///< after the start of the step
+  std::vector<CodecOption> options = {};    ///< one per candidate
+  int current = -1;                    ///< the candidate in use; -1: none yet
+};
+
+struct StepProblem {
+  std::vector<std::string> candidates = {}; ///< names, for people
+  std::vector<BucketProblem> buckets = {};  ///< in issue order
+  LinkRate link = {};
+  double backward_seconds = 0;         ///< from the start of the step to the end of backward
+  double contention = 1;               ///< of codecs' seconds before the end of backward, the share that delays backward: 1 on a busy CPU, 0 beside a GPU
+  double error_budget = 0;             ///< options with a larger error are not taken
+  double hysteresis = 0.1;             ///< the current choice stays unless another step is faster by this share
+};
+
+struct StepPrediction {
+  double step_seconds = 0;
+  double exposed_seconds = 0;
+  std::int64_t bytes_sent = 0;
+  std::vector<double> end_seconds;     ///< by bucket
+};
+
+struct StepPlan {
+  std::vector<int> choice;             ///< candidate by bucket
+  std::vector<std::string> why;        ///< one sentence by bucket
+  StepPrediction prediction;
+  bool changed = false;                ///< against the current choices
+};
+
+PANTHER_COMM_API StepPrediction predict_step(const StepProblem& problem, const std::vector<int>& choice);
+
+/// The fastest choice within the budget: coordinate descent from every uniform choice, first candidates first among equals. Throws
+/// InvalidArgument when a bucket has no admissible option within the budget or the problem's sizes do not fit.
+PANTHER_COMM_API StepPlan plan_step(const StepProblem& problem);
+
+}  // namespace panther::comm
