@@ -4,6 +4,7 @@
 
 #include "comm/exchange/gather_integers.h"
 #include "comm/exchange/layout.h"
+#include "comm/exchange/link_plan.h"
 #include "core/error.h"
 #include "core/text.h"
 
@@ -94,7 +95,7 @@ AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& 
   PANTHER_REQUIRE(half != candidates_.end(), "comm.auto.candidates must hold half: training starts with it while the link is measured");
   start_.assign(plan.buckets.size(), static_cast<int>(half - candidates_.begin()));
   if (!buckets.empty()) device_ = buckets.front().device;
-  link_ = measure_link(collective_, allocator_, device_, deadline);
+  measure(deadline);
   add_options(plan, buckets);
 }
 
@@ -105,6 +106,10 @@ void AutoPlan::add_options(const BucketPlan& plan, const std::vector<TensorView>
     seconds.push_back(usable ? codec_seconds_per_element(candidate, kernels_, allocator_, device_, collective_.size()) : -1);
   }
   for (const Bucket& bucket : plan.buckets) options_.push_back(options_of(bucket, candidates_, seconds, allocator_, collective_.size()));
+}
+
+void AutoPlan::measure(Deadline deadline) {
+  link_ = automatic_.link_mbit > 0 ? assumed_link(automatic_.link_mbit) : measure_link(collective_, allocator_, device_, deadline);
 }
 
 void AutoPlan::observe(StepTimes times) {
@@ -137,7 +142,7 @@ StepProblem AutoPlan::problem(const std::vector<int>& current) const {
 }
 
 StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, Deadline deadline) {
-  if (last_) link_ = measure_link(collective_, allocator_, device_, deadline);
+  if (last_) measure(deadline);
   last_ = step;
   StepPlan plan;
   if (collective_.rank() == 0) plan = plan_step(problem(current));

@@ -39,6 +39,7 @@ class AutoPlan {
   StepProblem problem(const std::vector<int>& current) const;
 
  private:
+  void measure(Deadline deadline);
   void add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets);
 
   Collective& collective_;

@@ -18,6 +18,7 @@ struct PANTHER_COMM_API AutoSettings {
   std::string plan;                    ///< pins the plan: one candidate for all buckets, or one per bucket
   std::int64_t first_plan = 12;        ///< steps on `half` that are timed first
   std::int64_t replan_every = 300;     ///< steps between plans
+  double link_mbit = 0;                ///< > 0: plan for this rate instead of the measured one
   void fields(FieldVisitor& v);
 };
 

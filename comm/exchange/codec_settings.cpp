@@ -79,6 +79,7 @@ void AutoSettings::fields(FieldVisitor& v) {
   v.field("plan", plan, {.help = "no choice: this candidate for all buckets, or one for each, separated by commas (reproducible runs)"});
   v.field("first_plan", first_plan, {.help = "steps on half that are timed before the first plan", .min = 1, .max = 1e9});
   v.field("replan_every", replan_every, {.help = "steps between plans", .min = 1, .max = 1e12});
+  v.field("link_mbit", link_mbit, {.help = "plan for a link of this rate; 0: measure it (a dry run then shows plans for several)", .unit = "Mb/s", .min = 0, .max = 1e9});
 }
 
 void CodecSettings::fields(FieldVisitor& v) {

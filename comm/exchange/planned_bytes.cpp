@@ -13,7 +13,8 @@ std::int64_t stage_bytes(const Stage& stage, int ranks) {
 
 std::int64_t planned_bytes_sent(const BucketPlan& plan, const ExchangeConfig& config, Allocator& allocator, int ranks) {
   check_settings(config.settings);
-  const CodecFactory& factory = codec_registry().at(config.codec);
+  // "auto" starts on half; what it sends later depends on the link (comm/exchange/auto_plan.h).
+  const CodecFactory& factory = codec_registry().at(config.codec == kAutomaticExchange ? "half" : config.codec);
   check_codec(factory, plan, config.settings);
   if (ranks == 1) return 0;
   std::int64_t two_steps = 0;

@@ -16,6 +16,7 @@ set(panther_exchange_sources
   exchange/integrity.cpp
   exchange/lane.cpp
   exchange/layout.cpp
+  exchange/link_plan.cpp
   exchange/low_rank_factors.cpp
   exchange/measure.cpp
   exchange/planned_bytes.cpp

@@ -2,13 +2,23 @@
 #include "runtime/parallel/gradient_sync.h"
 
 namespace panther::runtime {
+namespace {
+
+std::vector<std::string> exchange_names() {
+  std::vector<std::string> names = comm::codec_registry().names();
+  names.insert(names.begin(), comm::kAutomaticExchange);
+  return names;
+}
+
+}  // namespace
 
 void CommConfig::fields(FieldVisitor& v) {
   v.field("backend", backend,
           {.help = "who carries messages; auto: self for one rank, nccl on CUDA, mpi under mpirun, else gloo",
            .choices = {"auto", "self", "threads", "mpi", "gloo", "nccl"}});
   v.field("exchange", exchange,
-          {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums, others are lossy (docs/codecs.md)", .choices = comm::codec_registry().names()});
+          {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums, auto: measures the link and chooses, others are lossy (docs/codecs.md)",
+           .choices = exchange_names()});
   v.field("bucket_bytes", bucket_bytes, {.help = "gradients are sent together up to about this size; 0: an eighth of them all", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("first_bucket_bytes", first_bucket_bytes,
           {.help = "the same for the first message, small so that sending starts early in backward; 0: half a bucket", .unit = "bytes", .min = 0, .max = 1LL << 40});
@@ -18,6 +28,7 @@ void CommConfig::fields(FieldVisitor& v) {
   v.field("interface_address", interface_address,
           {.help = "gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
   v.section("codec", codec, "settings of lossy exchanges");
+  v.section("auto", automatic, "what exchange = \"auto\" chooses from, and when");
 }
 
 }  // namespace panther::runtime

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "comm/exchange/link_plan.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 #include "runtime/layers/gradient_memory.h"
@@ -22,7 +23,8 @@ comm::ExchangeConfig exchange_config(const CommConfig& config, const std::vector
   const std::int64_t first = config.first_bucket_bytes > 0 ? config.first_bucket_bytes : std::max<std::int64_t>(1, bucket / 2);
   // Whoever sets a size gets that size.
   const std::int64_t last = config.bucket_bytes > 0 ? 0 : automatic.last_bytes;
-  return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .last_bucket_bytes = last, .checked = config.checked};
+  return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .last_bucket_bytes = last, .checked = config.checked,
+          .settings = config.codec, .automatic = config.automatic};
 }
 
 std::chrono::nanoseconds timeout_of(const CommConfig& config) {
@@ -68,9 +70,19 @@ std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
 
 std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
   const std::vector<ParameterInfo> sent = trained(parameters);
-  comm::ExchangeConfig exchange = exchange_config(config, sent);
-  exchange.settings = config.codec;
+  const comm::ExchangeConfig exchange = exchange_config(config, sent);
   return comm::planned_bytes_sent(comm::plan_buckets(slots_of(sent), comm::bucket_limits(exchange, ranks)), exchange, torch_allocator(), ranks);
+}
+
+LinkPlan plan_for_link(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks, double megabits) {
+  const std::vector<ParameterInfo> sent = trained(parameters);
+  const comm::ExchangeConfig exchange = exchange_config(config, sent);
+  const comm::BucketPlan buckets = comm::plan_buckets(slots_of(sent), comm::bucket_limits(exchange, ranks));
+  std::vector<std::string> names;
+  const comm::StepPlan plan = comm::plan_for_link(buckets, exchange, runtime_kernels(DeviceKind::cpu), torch_allocator(), ranks, comm::assumed_link(megabits), &names);
+  LinkPlan result{.codecs = {}, .why = plan.why, .bytes_sent = plan.prediction.bytes_sent, .exchange_seconds = plan.prediction.step_seconds};
+  for (const int choice : plan.choice) result.codecs.push_back(names[static_cast<std::size_t>(choice)]);
+  return result;
 }
 
 namespace {
@@ -126,13 +138,13 @@ class Accumulated final : public GradientOwner {
 
 GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config)
     : parameters(trained(std::move(all))), passes_left(parameters.size(), 0), filled(parameters.size(), Filled::yes) {
-  comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
-  exchange_settings.settings = config.codec;
+  const comm::ExchangeConfig exchange_settings = exchange_config(config, parameters);
   plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(exchange_settings, collective.size()));
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},
                                {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())},
                                {"comm.codec", comm::settings_digest(config.codec)},
+                               {"comm.auto", comm::settings_digest(config.automatic)},
                                {"comm.checked", config.checked ? 1u : 0u}},
                               comm::Deadline::after(timeout_of(config)));
   allocate();

@@ -24,6 +24,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind
   comm::CodecSettings codec;
+  comm::AutoSettings automatic;            ///< section `auto`
   void fields(FieldVisitor& v);
 };
 
@@ -72,6 +73,15 @@ class PANTHER_RUNTIME_API GradientSync {
 
 /// Bytes that a rank sends per step, as far as a plan can tell (comm/exchange/exchange.h). Throws InvalidArgument for settings that do not fit.
 PANTHER_RUNTIME_API std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
+
+/// What exchange = "auto" would choose for these gradients on a link of `megabits` per second: one candidate per bucket, with the reasons.
+struct LinkPlan {
+  std::vector<std::string> codecs;
+  std::vector<std::string> why;
+  std::int64_t bytes_sent = 0;
+  double exchange_seconds = 0;             ///< with nothing hidden behind backward
+};
+PANTHER_RUNTIME_API LinkPlan plan_for_link(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks, double megabits);
 
 /// Copies rank 0's parameters to all (used when ranks may differ, e.g. after loading on rank 0 only).
 PANTHER_RUNTIME_API void broadcast_parameters(const std::vector<ParameterInfo>& parameters, comm::Collective& collective, comm::Deadline deadline);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -141,8 +142,35 @@ class TrainingLoop {
     outcome_.mean_bytes_sent += static_cast<double>(result.exchange.bytes_sent);
   }
 
+  /// Sums over the buckets of a step, and the largest residual.
+  static void exchange_scalars(const comm::ExchangeReport& exchange, Scalars& scalars) {
+    double encode = 0, decode = 0, residual = -1;
+    for (const comm::BucketReport& bucket : exchange.buckets) {
+      encode += bucket.encode_seconds;
+      decode += bucket.decode_seconds;
+      residual = std::max(residual, bucket.residual_ratio);
+    }
+    if (exchange.buckets.empty()) return;
+    scalars.emplace_back("comm/encode_s", encode);
+    scalars.emplace_back("comm/decode_s", decode);
+    if (residual >= 0) scalars.emplace_back("comm/residual_ratio", residual);
+  }
+
+  /// What exchange = "auto" decided before this step.
+  void tell_plan(const comm::ExchangeReport& exchange) {
+    if (exchange.plan.empty() || !progress_) return;
+    std::map<std::string, int> counts;
+    for (const comm::BucketReport& bucket : exchange.buckets) ++counts[bucket.codec];
+    std::vector<std::string> parts;
+    for (const auto& [name, count] : counts) parts.push_back(concat(count, " x ", name));
+    progress_->note(concat("step ", session_.step, ": exchange plan ", join(parts), "; ", human_bytes(static_cast<double>(exchange.bytes_sent)), " sent per step"));
+    metrics_->write_text("comm/plan", join(exchange.plan, "\n\n"));
+    for (const std::string& reason : exchange.plan) log_info("exchange plan", {{"step", session_.step}, {"why", reason}});
+  }
+
   void report(const StepResult& result, double lr, double step_seconds, std::int64_t targets) {
     if (!progress_) return;
+    tell_plan(result.exchange);
     const double rate = static_cast<double>(targets) / step_seconds;
     const double flops = rate * session_.built.cost.step_flops_per_row;
     const double mfu = peak_flops_ > 0 ? 100 * flops / peak_flops_ : 0;
@@ -160,6 +188,7 @@ class TrainingLoop {
     if (result.exchange.bytes_sent > 0) {
       scalars.emplace_back("comm/compression_ratio", static_cast<double>(result.exchange.bytes_dense_f32) / static_cast<double>(result.exchange.bytes_sent));
     }
+    exchange_scalars(result.exchange, scalars);
     if (mfu > 0) scalars.emplace_back("perf/mfu_pct", mfu);
     metrics_->write(session_.step, scalars);
   }

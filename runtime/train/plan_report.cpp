@@ -1,6 +1,7 @@
 #include "runtime/train/plan_report.h"
 
 #include <cmath>
+#include <map>
 
 #include "comm/collective.h"
 #include "core/text.h"
@@ -19,6 +20,32 @@ std::string form_of(const LayerFacts& layer) {
 /// Bytes rank 0 sends per step for `elements` gradients.
 double bytes_sent(std::int64_t elements, int world_size, int element_bytes) {
   return static_cast<double>(comm::ring_bytes_sent(elements * element_bytes, 0, world_size));
+}
+
+/// "5 powersgd-4, 1 half".
+std::string counted(const std::vector<std::string>& names) {
+  std::map<std::string, int> counts;
+  for (const std::string& name : names) ++counts[name];
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) parts.push_back(concat(count, " ", name));
+  return join(parts);
+}
+
+/// What exchange = "auto" would do: on the link that is set, with its reasons, or on several.
+std::string link_plans(const RunConfig& config, const BuiltModel& built, int world_size) {
+  if (config.comm.exchange != comm::kAutomaticExchange || world_size == 1) return {};
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string> reasons;
+  std::vector<double> rates{10, 25, 100, 1000, 10000};
+  if (config.comm.automatic.link_mbit > 0) rates = {config.comm.automatic.link_mbit};
+  for (const double rate : rates) {
+    const LinkPlan plan = plan_for_link(built.parameters, config.comm, world_size, rate);
+    rows.push_back({concat(rate, " Mb/s"), counted(plan.codecs), human_bytes(static_cast<double>(plan.bytes_sent)), concat(std::round(1e4 * plan.exchange_seconds) / 10, " ms")});
+    if (rates.size() == 1) reasons = plan.why;
+  }
+  std::string text = concat("\n", format_columns({"link", "exchange plan by buckets", "bytes/step", "exchange, nothing hidden"}, rows));
+  for (const std::string& reason : reasons) text += reason + "\n";
+  return text;
 }
 
 std::string percent(double part, double whole) { return whole > 0 ? concat(std::round(1000 * part / whole) / 10, " %") : "-"; }
@@ -55,7 +82,8 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
                     {"memory per rank", concat(human_bytes(static_cast<double>(memory.total())), " = parameters ", human_bytes(static_cast<double>(memory.parameters)),
                                                " + gradients ", human_bytes(static_cast<double>(memory.gradients)), " + optimizer ",
                                                human_bytes(static_cast<double>(memory.optimizer)), " + activations ", human_bytes(static_cast<double>(memory.activations)))},
-                    {"steps", concat(config.train.steps, " of ", config.train.global_batch, " samples (", human_count(static_cast<double>(step_rows)), " rows)")}}));
+                    {"steps", concat(config.train.steps, " of ", config.train.global_batch, " samples (", human_count(static_cast<double>(step_rows)), " rows)")}}),
+                link_plans(config, built, world_size));
 }
 
 }  // namespace panther::runtime

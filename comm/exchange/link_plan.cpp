@@ -1,0 +1,23 @@
+#include "comm/exchange/link_plan.h"
+
+#include "comm/exchange/auto_plan.h"
+
+namespace panther::comm {
+
+LinkRate assumed_link(double megabits) { return {.latency_seconds = 1e-4, .bytes_per_second = megabits * 1e6 / 8}; }
+
+StepPlan plan_for_link(const BucketPlan& plan, const ExchangeConfig& config, const KernelSet& kernels, Allocator& allocator, int ranks, const LinkRate& link,
+                       std::vector<std::string>* names) {
+  const std::vector<Candidate> candidates = candidates_of(config.automatic.candidates, config.settings);
+  StepProblem problem{.link = link, .error_budget = config.automatic.error_budget};
+  std::vector<double> seconds;
+  for (const Candidate& candidate : candidates) {
+    problem.candidates.push_back(candidate.name);
+    seconds.push_back(codec_seconds_per_element(candidate, kernels, allocator, {}, ranks));
+  }
+  for (const Bucket& bucket : plan.buckets) problem.buckets.push_back({.options = options_of(bucket, candidates, seconds, allocator, ranks)});
+  if (names != nullptr) *names = problem.candidates;
+  return plan_step(problem);
+}
+
+}  // namespace panther::comm
