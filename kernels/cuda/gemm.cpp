@@ -68,7 +68,7 @@ cudaDataType_t data_type(DType dtype) {
 
 /// Everything the heuristic's answer depends on.
 struct Problem {
-  DType dtype;
+  DType dtype, out_dtype;
   bool tf32, left_transposed, right_transposed, biased;
   cublasLtEpilogue_t epilogue;
   std::int64_t aux_leading;
@@ -76,7 +76,7 @@ struct Problem {
   std::size_t workspace_bytes;
   std::uint32_t left_alignment, right_alignment, out_alignment;
   auto key() const {
-    return std::tuple(dtype, tf32, left_transposed, right_transposed, biased, epilogue, aux_leading, m, n, k, left_leading, right_leading, out_leading, workspace_bytes,
+    return std::tuple(dtype, out_dtype, tf32, left_transposed, right_transposed, biased, epilogue, aux_leading, m, n, k, left_leading, right_leading, out_leading, workspace_bytes,
                       left_alignment, right_alignment, out_alignment);
   }
   bool operator<(const Problem& other) const { return key() < other.key(); }
@@ -145,7 +145,7 @@ Descriptors describe(const Problem& p, const void* bias, void* aux) {
   }
   d.left = p.left_transposed ? make_layout(type, p.k, p.m, p.left_leading) : make_layout(type, p.m, p.k, p.left_leading);
   d.right = p.right_transposed ? make_layout(type, p.n, p.k, p.right_leading) : make_layout(type, p.k, p.n, p.right_leading);
-  d.out = make_layout(type, p.m, p.n, p.out_leading);
+  d.out = make_layout(data_type(p.out_dtype), p.m, p.n, p.out_leading);
   return d;
 }
 
@@ -209,7 +209,7 @@ bool multiply(double alpha, const TensorView& left, const TensorView& right, dou
   const bool biased = bias.data != nullptr;
   if (biased && ((bias.shape[0] > 1 && bias.strides[0] != 1) || alignment_of(bias.data) < 16)) return false;
   DeviceState& state = state_of(out.device.index);
-  const Problem problem{out.dtype, out.dtype == DType::f32 && cuda_tf32(), l.transposed, r.transposed, biased, *epilogue, aux.data == nullptr ? 0 : aux.strides[1], out.shape[0], out.shape[1], left.shape[1],
+  const Problem problem{left.dtype, out.dtype, left.dtype == DType::f32 && cuda_tf32(), l.transposed, r.transposed, biased, *epilogue, aux.data == nullptr ? 0 : aux.strides[1], out.shape[0], out.shape[1], left.shape[1],
                         l.leading, r.leading, o.leading, workspace.size(), alignment_of(left.data), alignment_of(right.data), alignment_of(out.data)};
   const Descriptors d = describe(problem, bias.data, aux.data);
   const Choice choice = choice_for(state, problem, d);
@@ -233,6 +233,11 @@ bool multiply_either_way(double alpha, const TensorView& a, const TensorView& b,
 }
 
 }  // namespace
+
+bool gemm_widening(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, std::span<std::byte> workspace, Stream stream) {
+  const DeviceScope scope(c_MN.device.index);
+  return multiply_either_way(alpha, a_MK, b_KN, beta, c_MN, {}, workspace, native(stream));
+}
 
 bool gemm_with_epilogue(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const LinearEpilogue& epilogue,
                         std::span<std::byte> workspace, Stream stream) {

@@ -182,6 +182,27 @@ __global__ void lift_blocks(Panel<Accumulator<T>> panel, Samples samples, Plane<
   }
 }
 
+// One pass of a whole transform in place: rows `distance` apart, `rows` of them to a tile. Block (column tile, group of rows by the grid's height).
+template <class T>
+__global__ void transform_rows(Plane<T> x, std::int64_t columns, std::int64_t distance, std::int64_t rows, std::int64_t groups, int lanes, Accumulator<T> scale) {
+  using A = Accumulator<T>;
+  A* tile = shared_tile<A>();
+  const std::int64_t column0 = static_cast<std::int64_t>(blockIdx.x) * lanes;
+  for (std::int64_t group = blockIdx.y; group < groups; group += gridDim.y) {
+    const std::int64_t row0 = first_row_of_group(group, distance, static_cast<int>(rows));
+    for (std::int64_t i = threadIdx.x; i < rows * lanes; i += blockDim.x) {
+      const TileIndex at(i, rows, lanes, x.rows_are_near());
+      tile[at.row * lanes + at.lane] = column0 + at.lane < columns ? convert<A>(x.at(row0 + at.row * distance, column0 + at.lane)) : A{0};
+    }
+    transform_tile(tile, rows, lanes);
+    for (std::int64_t i = threadIdx.x; i < rows * lanes; i += blockDim.x) {
+      const TileIndex at(i, rows, lanes, x.rows_are_near());
+      if (column0 + at.lane < columns) x.at(row0 + at.row * distance, column0 + at.lane) = convert<T>(scale * tile[at.row * lanes + at.lane]);
+    }
+    __syncthreads();
+  }
+}
+
 template <class T>
 __global__ void expand_kernel(SignKey signs, std::int64_t first_position, const std::int64_t* samples, std::int64_t rows, std::int64_t columns, T scale, Plane<T> out) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -333,15 +354,41 @@ void hadamard_expand(const SampledHadamard& sketch, std::int64_t first_position,
   check_launch("hadamard_expand");
 }
 
-// Every row is a sample: a panel is read whole before it is written, so in place is safe.
+namespace {
+
+/// False where the plan has no passes for this size and type.
+template <class T>
+bool transform_in_place(double scale, const TensorView& x, int log2_size, Stream stream) {
+  using A = Accumulator<T>;
+  const TransformPlan plan = plan_transform(log2_size, x.shape[1], sizeof(A), std::is_same_v<T, A>);
+  if (plan.passes == 0) return false;
+  allow_tile(transform_rows<T>);
+  std::int64_t distance = 1;
+  for (int pass = 0; pass < plan.passes; ++pass) {
+    const std::int64_t rows = std::int64_t{1} << plan.bits[pass], groups = x.shape[0] / rows;
+    const dim3 grid(static_cast<unsigned>(divide_up(x.shape[1], plan.lanes)), static_cast<unsigned>(std::min<std::int64_t>(65535, groups)));
+    transform_rows<T><<<grid, kThreads, static_cast<std::size_t>(rows * plan.lanes) * sizeof(A), native(stream)>>>(
+        plane_of<T>(x), x.shape[1], distance, rows, groups, plan.lanes, pass + 1 == plan.passes ? static_cast<A>(scale) : A{1});
+    check_launch("hadamard_transform");
+    distance *= rows;
+  }
+  return true;
+}
+
+}  // namespace
+
+// Where every row is a sample a panel is read whole before it is written, so in place is safe there too.
 void hadamard_transform(double scale, const TensorView& x_NC, Allocator& allocator, Stream stream) {
   check::hadamard_transform(x_NC);
   if (x_NC.numel() == 0) return;
   const DeviceScope scope(x_NC.device.index);
-  std::vector<std::int64_t> all(static_cast<std::size_t>(x_NC.shape[0]));
-  std::iota(all.begin(), all.end(), std::int64_t{0});
   SampledHadamard every{};
   while ((std::int64_t{1} << every.log2_size) < x_NC.shape[0]) ++every.log2_size;
+  bool done = false;
+  with_floating(x_NC.dtype, [&](auto tag) { done = transform_in_place<typename decltype(tag)::type>(scale, x_NC, every.log2_size, stream); });
+  if (done) return;
+  std::vector<std::int64_t> all(static_cast<std::size_t>(x_NC.shape[0]));
+  std::iota(all.begin(), all.end(), std::int64_t{0});
   every.samples = all;
   with_floating(x_NC.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;

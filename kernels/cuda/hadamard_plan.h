@@ -40,6 +40,30 @@ inline std::int64_t plan_hadamard_panel(std::int64_t kept_rows, std::int64_t col
   return std::clamp<std::int64_t>(fitting, lanes, divide_up(columns, lanes) * lanes);
 }
 
+/// Passes of a whole transform in place: each transforms `bits` bits of the row number, low ones first.
+struct TransformPlan {
+  int passes = 0;     ///< 0: not this way
+  int bits[3] = {};
+  int lanes = 1;      ///< columns of a tile
+};
+
+/// As few passes as tiles of two sectors' width allow. More than one pass keeps sums in x between them: only where the element is its own accumulator.
+inline TransformPlan plan_transform(int log2_size, std::int64_t columns, std::int64_t accumulator_bytes, bool exact_between) {
+  TransformPlan plan;
+  const std::int64_t least = std::max<std::int64_t>(1, 64 / accumulator_bytes);
+  while (plan.lanes < least && plan.lanes < columns) plan.lanes *= 2;
+  int most = 0;
+  while ((accumulator_bytes * plan.lanes << (most + 1)) <= kHadamardTileBytes) ++most;
+  const int passes = std::max(1, (log2_size + most - 1) / most);
+  if (passes > 3 || (passes > 1 && !exact_between)) return plan;
+  plan.passes = passes;
+  for (int i = 0, left = log2_size; i < passes; left -= plan.bits[i], ++i) plan.bits[i] = (left + passes - i - 1) / (passes - i);
+  // Shorter tiles may be wider: full cache lines.
+  const int longest = plan.bits[0];
+  while (plan.lanes < 32 && plan.lanes < columns && (accumulator_bytes * 2 * plan.lanes << longest) <= kHadamardTileBytes) plan.lanes *= 2;
+  return plan;
+}
+
 /// Which rows one thread combines in a radix step: group g of rows / radix at a distance has its first row here, the others follow at
 /// multiples of the distance. Requires a power of two.
 PANTHER_HOST_DEVICE constexpr std::int64_t first_row_of_group(std::int64_t group, std::int64_t distance, int radix) {

@@ -32,6 +32,32 @@ inline ScatterChunks plan_scatter_chunks(std::int64_t majors, int nonzeros, std:
   return plan;
 }
 
+/// A scatter whose sums for 32 columns fit into shared memory reads a once: blocks take a slab of columns and a part of the major vectors, warps own places.
+inline constexpr int kSlabColumns = 32;
+inline constexpr int kSlabThreads = 512;
+inline constexpr int kSlabRows = 128;                                   ///< of a that stand in shared memory at a time
+inline constexpr std::int64_t kSlabSharedBytes = 220 * 1024;             ///< of the 227 KiB that a block may have on Hopper
+inline constexpr int kSlabSmallestMajors = 8192;                         ///< below, the other form's launches cost less than this one's fill
+
+struct SlabPlan {
+  bool fits = false;
+  std::int64_t shared_bytes = 0;
+  int parts = 1;                                                         ///< of the major vectors; their sums are added in order
+  std::int64_t majors_per_part = 0;                                      ///< a multiple of kSlabRows
+};
+
+/// Depends on the shape alone, so that sums do.
+inline SlabPlan plan_slabs(std::int64_t majors, std::int64_t minors, std::int64_t columns, int nonzeros, std::int64_t accumulator_bytes) {
+  SlabPlan plan;
+  const std::int64_t entries = std::int64_t{kSlabRows} * nonzeros;
+  plan.shared_bytes = (minors * kSlabColumns + kSlabRows * (kSlabColumns + 1) + entries) * accumulator_bytes + entries * 4;
+  plan.fits = plan.shared_bytes <= kSlabSharedBytes && majors >= kSlabSmallestMajors && columns >= kSlabColumns && nonzeros <= 8;
+  const std::int64_t slabs = divide_up(columns, kSlabColumns), wanted = std::clamp<std::int64_t>(128 / slabs, 1, 64);
+  plan.majors_per_part = divide_up(divide_up(majors, wanted), kSlabRows) * kSlabRows;
+  plan.parts = static_cast<int>(divide_up(majors, plan.majors_per_part));
+  return plan;
+}
+
 /// Bits that tell `minors` places and one more, which stands for "outside the window", apart.
 inline int key_bits(std::int64_t minors) {
   int bits = 1;

@@ -1,5 +1,6 @@
-// Sparse sketches without atomics. A scatter sorts the entries of a chunk of major vectors by place (radix sort is stable, so every place
-// adds in ascending order) and gives each place to one warp; a gather makes its entries in shared memory.
+// Sparse sketches without atomics. A scatter keeps its sums in shared memory where they fit (slab_kernel); else it sorts the entries of a
+// chunk of major vectors by place (radix sort is stable, so every place adds in ascending order) and gives each place to one warp; a gather
+// makes its entries in shared memory.
 #include "kernels/cuda/sparse_sketch.h"
 
 #include <cub/device/device_radix_sort.cuh>
@@ -61,6 +62,74 @@ __global__ void add_kernel(Plane<const T> a, const std::uint32_t* index, const d
       sum += static_cast<A>(value[entry]) * convert<A>(a.at(entry / nonzeros, c));
     }
     sums[m * columns + c] = sum;
+  }
+}
+
+/// partial[part][m][c] = the entries of place m in a part's rows of a. Block (slab of columns, part). A warp owns the places that are its number modulo the
+/// warps and a lane a column, so a sum has one owner, which adds in ascending order.
+template <class T>
+__global__ void __launch_bounds__(kSlabThreads) slab_kernel(Plane<const T> a, const std::uint32_t* key, const double* value, int nonzeros, std::int64_t majors,
+                                                            std::int64_t majors_per_part, std::int64_t minors, std::int64_t columns, Accumulator<T>* partial) {
+  using A = Accumulator<T>;
+  constexpr int kWarps = kSlabThreads / kWarp, kEach = kSlabRows * kSlabColumns / kSlabThreads, kPitch = kSlabColumns + 1;
+  extern __shared__ __align__(16) unsigned char slab_memory[];
+  const int entries = kSlabRows * nonzeros, lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  A* sum = reinterpret_cast<A*>(slab_memory);
+  A* tile = sum + minors * kSlabColumns;
+  A* factor = tile + kSlabRows * kPitch;
+  auto* place = reinterpret_cast<std::uint32_t*>(factor + entries);
+  const std::int64_t column0 = static_cast<std::int64_t>(blockIdx.x) * kSlabColumns, begin = static_cast<std::int64_t>(blockIdx.y) * majors_per_part;
+  const std::int64_t end = begin + majors_per_part < majors ? begin + majors_per_part : majors;
+  for (std::int64_t m = warp; m < minors; m += kWarps) sum[m * kSlabColumns + lane] = A{0};
+  const bool rows_near = a.rows_are_near();
+  A next[kEach];
+  const auto fetch = [&](std::int64_t row0) {
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int t = static_cast<int>(threadIdx.x) + i * kSlabThreads;
+      const int r = rows_near ? t % kSlabRows : t / kSlabColumns, c = rows_near ? t / kSlabRows : t % kSlabColumns;
+      next[i] = row0 + r < end && column0 + c < columns ? convert<A>(a.at(row0 + r, column0 + c)) : A{0};
+    }
+  };
+  fetch(begin);
+  for (std::int64_t row0 = begin; row0 < end; row0 += kSlabRows) {
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int t = static_cast<int>(threadIdx.x) + i * kSlabThreads;
+      const int r = rows_near ? t % kSlabRows : t / kSlabColumns, c = rows_near ? t / kSlabRows : t % kSlabColumns;
+      tile[r * kPitch + c] = next[i];
+    }
+    for (int e = static_cast<int>(threadIdx.x); e < entries; e += kSlabThreads) {
+      const bool inside = row0 + e / nonzeros < end;
+      place[e] = inside ? key[row0 * nonzeros + e] : static_cast<std::uint32_t>(minors);
+      factor[e] = inside ? static_cast<A>(value[row0 * nonzeros + e]) : A{0};
+    }
+    __syncthreads();
+    if (row0 + kSlabRows < end) fetch(row0 + kSlabRows);  // on its way while this tile is added
+    for (int base = 0; base < entries; base += kWarp) {
+      const std::uint32_t mine = place[base + lane];
+      unsigned own = __ballot_sync(0xffffffffu, mine < minors && static_cast<int>(mine % kWarps) == warp);
+      while (own != 0) {
+        const int e = base + __ffs(static_cast<int>(own)) - 1;
+        own &= own - 1;
+        sum[static_cast<std::int64_t>(place[e]) * kSlabColumns + lane] += factor[e] * tile[e / nonzeros * kPitch + lane];
+      }
+    }
+  }
+  if (column0 + lane >= columns) return;
+  A* out = partial + static_cast<std::int64_t>(blockIdx.y) * minors * columns;
+  for (std::int64_t m = warp; m < minors; m += kWarps) out[m * columns + column0 + lane] = sum[m * kSlabColumns + lane];
+}
+
+/// sums[i] (+)= parts[0][i] + parts[1][i] + ... in that order.
+template <class A>
+__global__ void add_parts(const A* parts, int count, std::int64_t elements, bool first, A* sums) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += step) {
+    A sum = first ? A{0} : sums[i];
+    for (int p = 0; p < count; ++p) sum += parts[p * elements + i];
+    sums[i] = sum;
   }
 }
 
@@ -178,11 +247,52 @@ struct ChunkArrays {
   }
 };
 
+/// The scatter that reads a once; false where its sums do not fit.
+template <class T>
+bool scatter_by_slabs(const SparseWindow& window, double alpha, const TensorView& a, double beta, const TensorView& out, Allocator& allocator, Stream stream) {
+  using A = Accumulator<T>;
+  const std::int64_t majors = a.shape[0], columns = a.shape[1], minors = out.shape[0];
+  const int nonzeros = window.pattern.nonzeros;
+  if (!plan_slabs(majors, minors, columns, nonzeros, sizeof(A)).fits) return false;
+  // As many major vectors at a time as kSparseChunkEntries entries have: whole tiles.
+  const std::int64_t chunk = std::min(majors, std::max<std::int64_t>(kSlabRows, kSparseChunkEntries / nonzeros / kSlabRows * kSlabRows));
+  const SlabPlan largest = plan_slabs(chunk, minors, columns, nonzeros, sizeof(A));
+  const Workspace keys(allocator, static_cast<std::size_t>(chunk * nonzeros) * 4, out.device, stream), indices(allocator, static_cast<std::size_t>(chunk * nonzeros) * 4, out.device, stream),
+      values(allocator, static_cast<std::size_t>(chunk * nonzeros) * 8, out.device, stream);
+  const Workspace partial(allocator, static_cast<std::size_t>(largest.parts * minors * columns) * sizeof(A), out.device, stream),
+      sums(allocator, static_cast<std::size_t>(minors * columns) * sizeof(A), out.device, stream);
+  auto *key = static_cast<std::uint32_t*>(keys.data()), *index = static_cast<std::uint32_t*>(indices.data());
+  auto* value = static_cast<double*>(values.data());
+  check_status(cudaFuncSetAttribute(slab_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(largest.shared_bytes)), "cudaFuncSetAttribute");
+  for (std::int64_t first = 0; first < majors; first += chunk) {
+    const std::int64_t count = std::min(chunk, majors - first);
+    const SlabPlan plan = plan_slabs(count, minors, columns, nonzeros, sizeof(A));
+    draw_kernel<<<static_cast<unsigned>(divide_up(count, 128)), 128, 0, native(stream)>>>(window, first, count, minors, key, index, value);
+    check_launch("sparse_scatter draw");
+    slab_kernel<T><<<dim3(static_cast<unsigned>(divide_up(columns, kSlabColumns)), static_cast<unsigned>(plan.parts)), kSlabThreads, static_cast<std::size_t>(plan.shared_bytes), native(stream)>>>(
+        plane_of<const T>(a.slice(first, count)), key, value, nonzeros, count, plan.majors_per_part, minors, columns, static_cast<A*>(partial.data()));
+    check_launch("sparse_scatter slab");
+    add_parts<A><<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(minors * columns, kThreads))), kThreads, 0, native(stream)>>>(
+        static_cast<const A*>(partial.data()), plan.parts, minors * columns, first == 0, static_cast<A*>(sums.data()));
+    check_launch("sparse_scatter parts");
+  }
+  launch_blend<A, T>({static_cast<const A*>(sums.data()), columns, 1}, plane_of<T>(out), minors, columns, alpha, beta, stream);
+  return true;
+}
+
+/// Shared memory that a block may ask for on this device.
+std::int64_t shared_limit(int device) {
+  int bytes = 0;
+  check_status(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
+  return bytes;
+}
+
 template <class T>
 void scatter(const SparseWindow& window, double alpha, const TensorView& a, double beta, const TensorView& out, Allocator& allocator, Stream stream) {
   using A = Accumulator<T>;
   const std::int64_t majors = a.shape[0], columns = a.shape[1], minors = out.shape[0];
   const int nonzeros = window.pattern.nonzeros, bits = key_bits(minors);
+  if (shared_limit(out.device.index) >= kSlabSharedBytes && scatter_by_slabs<T>(window, alpha, a, beta, out, allocator, stream)) return;
   const ScatterChunks plan = plan_scatter_chunks(majors, nonzeros, columns * static_cast<std::int64_t>(sizeof(T)));
   const Workspace sums(allocator, static_cast<std::size_t>(minors * columns) * sizeof(A), out.device, stream);
   ChunkArrays arrays{};

@@ -5,6 +5,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/entries.h"
 #include "kernels/cuda/real_block.cuh"
+#include "kernels/cuda/sketch_blocks.h"
 #include "kernels/element/sign.h"
 
 namespace panther::cuda {
@@ -190,8 +191,9 @@ void tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
 
 namespace {
 
-void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator&, Stream stream) {
+void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator& allocator, Stream stream) {
   check::dense_product("dense sketch project", sketch, x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
+  if (project_by_blocks(sketch, alpha, x_BE, beta, out_BV, allocator, stream)) return;
   const DeviceScope scope(out_BV.device.index);
   with_floating(out_BV.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -203,8 +205,9 @@ void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, do
   });
 }
 
-void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator&, Stream stream) {
+void lift(const DenseSketch& sketch, double alpha, const TensorView& x_BV, double beta, const TensorView& out_BE, Allocator& allocator, Stream stream) {
   check::dense_product("dense sketch lift", sketch, x_BV, out_BE, x_BV.shape[1], out_BE.shape[1]);
+  if (lift_by_blocks(sketch, alpha, x_BV, beta, out_BE, allocator, stream)) return;
   const DeviceScope scope(out_BE.device.index);
   with_floating(out_BE.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;

@@ -34,6 +34,10 @@ class Model {
 
   double library(const Product& x) const { return seconds(x, c_.library[dtype_], 1) + c_.launch_seconds; }
   double own(const Product& x) const { return seconds(x, c_.own[dtype_], x.weight_scale) + c_.launch_seconds; }
+  double fused(const Product& x) const {
+    const double arithmetic = c_.fused_flops > 0 ? 2 * x.m * x.n * x.k / c_.fused_flops + c_.launch_seconds : 0;
+    return std::max(arithmetic, own(x));
+  }
   Cost better(const Product& x) const {
     const double theirs = library(x), ours = own(x);
     return {std::min(theirs, ours), ours < theirs};
@@ -106,7 +110,7 @@ LinearChoice fused(const LinearProblem& p, const Model& m) {
   const std::array<Product, 4> products = products_of(p, m, count);
   for (int i = 0; i < count; ++i) {
     choice.own[static_cast<std::size_t>(i)] = true;
-    choice.seconds += m.own(products[static_cast<std::size_t>(i)]);
+    choice.seconds += m.fused(products[static_cast<std::size_t>(i)]);
   }
   // Forward is one launch, whose only price of signs from a seed is their generation.
   if (p.pass != LinearPass::backward) choice.seconds -= m.launch();
@@ -214,12 +218,12 @@ const Calibration& default_calibration(DeviceKind device) {
                                 ProductRate{{8e9, 20e9, 40e9, 45e9}}},
                                {ProductRate{{10e9, 19e9, 23e9, 24e9}}, ProductRate{{20e9, 40e9, 49e9, 50e9}}, ProductRate{{16e9, 34e9, 44e9, 48e9}},
                                 ProductRate{{16e9, 32e9, 42e9, 46e9}}},
-                               16e9, 40e9, 16e6, 1e-6, 2e9, -1, 48};
+                               16e9, 40e9, 16e6, 1e-6, 2e9, -1, 48, 0};
   static const Calibration cuda{{ProductRate{{1e12, 4e12, 16e12, 50e12}}, ProductRate{{1e12, 4e12, 16e12, 45e12}}, ProductRate{{12e12, 48e12, 190e12, 650e12}},
                                  ProductRate{{12e12, 48e12, 190e12, 650e12}}},
                                 {ProductRate{{2e12, 6e12, 8e12, 8e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}},
                                  ProductRate{{4e12, 10e12, 14e12, 16e12}}},
-                                4.3e12, 8e12, 40e6, 3e-6, 3e13, 64, 64};
+                                4.3e12, 8e12, 40e6, 3e-6, 3e13, 64, 64, 5e11};
   return device == DeviceKind::cpu ? cpu : cuda;
 }
 

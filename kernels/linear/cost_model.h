@@ -45,6 +45,7 @@ struct Calibration {
   double signs_per_second = 0;         ///< made from a seed
   std::int64_t fused_rows = 0;         ///< batches above this have no fused kernel (-1: any batch)
   std::int64_t signs_reused = 1;       ///< batch rows that share one generation or expansion of a sign
+  double fused_flops = 0;              ///< flop/s of the fused kernel; 0: that of `own`
 };
 
 /// Rates of this project's test machine (one Zen 3 core) and of an H200 (design, section 5): for whoever has not measured. The same on

@@ -27,8 +27,8 @@ struct DenseSketch {
 };
 
 /// Entries: two-dimensional views of floating dtype, any strides, sizes may be 0, x and out of one dtype; arithmetic in f32 at least and
-/// one rounding to out's dtype; beta == 0 never reads out; x and out do not overlap. Scratch, which never holds S, comes from the
-/// allocator. Results depend on neither thread count nor launch shape.
+/// one rounding to out's dtype; beta == 0 never reads out; x and out do not overlap. Scratch, which holds at most a block of S
+/// (kernels/cuda/sketch_blocks.h; none on the CPU), comes from the allocator. Results depend on neither thread count nor launch shape.
 struct DenseSketchKernels {
   /// out_VE = scale * S.
   void (*expand)(const DenseSketch& sketch, double scale, const TensorView& out_VE, Stream stream) = nullptr;

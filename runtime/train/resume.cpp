@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "runtime/parallel/codec_resize.h"
 
 namespace panther::runtime {
 
@@ -61,10 +62,18 @@ void resume_exchange(const Session& session, GradientSync& sync) {
   if (session.resumed_from.empty() || sync.stateless()) return;
   const int stored = exchange_ranks_of(session.resumed_from), ranks = session.world.size();
   if (stored == ranks) return sync.load_codec_state(read_tensors(exchange_state_file(session.resumed_from, session.world.rank())));
+  if (stored == 0) {
+    if (!session.world.leader()) return;
+    log_warn("resume is not bit-exact: the codec's state starts fresh", {{"comm.exchange", session.config().comm.exchange},
+                                                                         {"checkpoint", session.resumed_from.string()}, {"why", "the checkpoint holds none"}});
+    return;
+  }
+  std::vector<std::map<std::string, at::Tensor>> before;
+  for (int rank = 0; rank < stored; ++rank) before.push_back(read_tensors(exchange_state_file(session.resumed_from, rank)));
+  sync.load_codec_state(resized_codec_state(before, ranks));
   if (!session.world.leader()) return;
-  log_warn("resume is not bit-exact: the codec's state starts fresh",
-           {{"comm.exchange", session.config().comm.exchange}, {"checkpoint", session.resumed_from.string()},
-            {"why", stored == 0 ? std::string("the checkpoint holds none") : concat("it holds that of ", stored, " ranks, there are ", ranks)}});
+  log_warn("resume is not bit-exact: residuals are shared out anew", {{"comm.exchange", session.config().comm.exchange},
+                                                                      {"why", concat("the checkpoint holds those of ", stored, " ranks, there are ", ranks)}});
 }
 
 }  // namespace panther::runtime

@@ -234,6 +234,35 @@ TEST_P(SketchContract, RowsThatAreThereStayWhenItGrows) {
   }
 }
 
+// Large enough for every special path: S by blocks, sums in shared memory.
+TEST_P(SketchContract, ATallMatrixIsMultipliedByTheSameS) {
+  constexpr std::int64_t kRows = 96, kTall = 12800, kColumns = 70;
+  const auto sketch = make_sketch(test::sketch_spec(kind(), kRows, kTall));
+  const Array s = test::materialized(*sketch, context(), {}, DType::f64);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const bool transpose : {false, true}) {
+      for (const test::Layout layout : {test::Layout::rows, test::Layout::columns}) {
+        const std::int64_t depth = transpose ? kRows : kTall, rows = transpose ? kTall : kRows;
+        const Array a = test::random_matrix(dtype, depth, kColumns, 8, layout), before = test::random_matrix(dtype, rows, kColumns, 9);
+        const Array out = test::applied(*sketch, context(), transpose, {}, 0.5, a, -1.0, before);
+        for (std::int64_t i = 0; i < rows; i += transpose ? 1277 : 7) {
+          for (std::int64_t c = 0; c < kColumns; c += 23) {
+            double sum = 0, magnitude = 0, norm = 0, row = 0;
+            for (std::int64_t j = 0; j < depth; ++j) {
+              const double entry = transpose ? s.at(j, i) : s.at(i, j), value = a.at(j, c);
+              sum += entry * value, magnitude += std::abs(entry * value), norm += value * value, row += entry * entry;
+            }
+            const double expected = 0.5 * sum - before.at(i, c);
+            // Operators of several stages round norm-wise; ||S|| is at most a few times its rows' norms.
+            const double bound = product_bound(dtype, depth, 0.5 * magnitude + std::abs(before.at(i, c)), 4 * 0.5 * std::sqrt(row) * std::sqrt(norm), expected);
+            ASSERT_NEAR(out.at(i, c), expected, bound) << dtype_name(dtype) << (transpose ? " S^T a" : " S a") << " at " << i << "," << c;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(SketchContract, OnlyHaarStoresAnything) {
   const Size size{256, 8192};
   const auto sketch = make_sketch(test::sketch_spec(kind(), size.k, size.n));

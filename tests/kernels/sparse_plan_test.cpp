@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cuda/hadamard_plan.h"
+#include "kernels/cuda/sketch_blocks.h"
 
 namespace panther::cuda {
 namespace {
@@ -24,6 +25,50 @@ TEST(SparsePlan, ChunksCoverTheMajorsWithinTheirLimits) {
       }
     }
   }
+}
+
+TEST(SparsePlan, SlabsCoverTheMajorsAndFitTheirSharedMemory) {
+  for (const std::int64_t majors : {std::int64_t{8192}, std::int64_t{10001}, std::int64_t{131072}, std::int64_t{1} << 20}) {
+    for (const std::int64_t columns : {std::int64_t{32}, std::int64_t{70}, std::int64_t{1024}, std::int64_t{100000}}) {
+      const SlabPlan plan = plan_slabs(majors, 1280, columns, 4, 4);
+      ASSERT_TRUE(plan.fits);
+      EXPECT_LE(plan.shared_bytes, kSlabSharedBytes);
+      EXPECT_EQ(plan.majors_per_part % kSlabRows, 0);
+      EXPECT_GE(plan.majors_per_part * plan.parts, majors);
+      EXPECT_LT(plan.majors_per_part * (plan.parts - 1), majors);
+    }
+  }
+  EXPECT_FALSE(plan_slabs(131072, 1280, 1024, 4, 8).fits) << "sums in f64 of 1280 places are 320 KiB";
+  EXPECT_TRUE(plan_slabs(131072, 640, 1024, 4, 8).fits);
+  EXPECT_FALSE(plan_slabs(131072, 1280, 8, 4, 4).fits);
+  EXPECT_FALSE(plan_slabs(4096, 1280, 1024, 4, 4).fits);
+}
+
+TEST(HadamardPlan, PassesTransformEveryBitOnceWithinATile) {
+  for (int bits = 0; bits <= 30; ++bits) {
+    for (const std::int64_t columns : {1, 3, 16, 1000}) {
+      for (const std::int64_t bytes : {4, 8}) {
+        const TransformPlan plan = plan_transform(bits, columns, bytes, true);
+        if (plan.passes == 0) continue;
+        int sum = 0;
+        for (int pass = 0; pass < plan.passes; ++pass) {
+          sum += plan.bits[pass];
+          EXPECT_LE((bytes * plan.lanes) << plan.bits[pass], kHadamardTileBytes);
+        }
+        EXPECT_EQ(sum, bits);
+      }
+    }
+  }
+  EXPECT_EQ(plan_transform(10, 1 << 18, 4, true).passes, 1);
+  EXPECT_EQ(plan_transform(15, 8192, 4, true).passes, 2);
+  EXPECT_EQ(plan_transform(15, 8192, 4, false).passes, 0) << "sums of two-byte elements are not kept between passes";
+}
+
+TEST(SketchBlocks, AreWholePhiloxBlocksAndASmallPartOfS) {
+  EXPECT_EQ(sketch_block_elements(256, 1 << 20, 2), kSketchBlockBytes / 512);
+  EXPECT_EQ(sketch_block_elements(96, 12800, 4), 1536);
+  EXPECT_EQ(sketch_block_elements(100000, 2048, 8), 128);
+  for (const std::int64_t vectors : {1, 77, 4096}) EXPECT_EQ(sketch_block_elements(vectors, 100003, 4) % 128, 0);
 }
 
 TEST(SparsePlan, KeysTellEveryPlaceAndNoneApart) {

@@ -70,13 +70,26 @@ class Resume(Job):
         self.killed_after_a_checkpoint(2)
         self.assertEqual(self.states("whole", STEPS), self.states("killed", STEPS))
 
-    def test_codec_state_of_another_number_of_ranks_is_dropped_with_a_warning(self):
+    def test_residuals_are_shared_out_among_another_number_of_ranks(self):
         self.exchange("top_k", "density = 0.05")
         self.every = 10
         self.train("run", ranks=2, steps=10, checkpoint_every=10, edit=self.edit)
-        done = self.train("run", "--resume", "auto", ranks=4, steps=12, checkpoint_every=10, edit=self.edit)
-        self.assertIn("resume is not bit-exact", done.stderr + done.stdout)
-        self.assertIn("it holds that of 2 ranks, there are 4", done.stderr + done.stdout)
+        before = self.states("run", 10)
+        # A learning rate of zero: what waits is sent as it was, step by step.
+        done = self.train("run", "--resume", "auto", ranks=4, steps=11, checkpoint_every=1, edit=self.edit)
+        self.assertIn("residuals are shared out anew", done.stderr + done.stdout)
+        self.assertIn("those of 2 ranks, there are 4", done.stderr + done.stdout)
+        self.assertEqual(len(self.states("run", 11)), 4)
+        self.assertEqual(len(before), 2)
+
+    def test_a_plan_and_its_residuals(self):
+        # The link is given, so that the plan does not hang on timing.
+        self.edit = lambda text: text + '[comm]\nexchange = "auto"\n[comm.codec]\nmin_numel = 64\n[comm.auto]\nfirst_plan = 3\nreplan_every = 1000\nlink_mbit = 0.5\n'
+        self.killed_after_a_checkpoint(2)
+        whole = self.states("whole", STEPS)
+        self.assertEqual(whole, self.states("killed", STEPS))
+        self.assertTrue(any(name.endswith("/residual") for name in whole[0]), "without residuals this test would see nothing")
+        self.assertTrue(any(name.startswith("exchange/plan/") for name in whole[0]))
 
     def test_killed_inside_a_save(self):
         self.every = 1

@@ -1,0 +1,18 @@
+#pragma once
+// Codec state of a run that goes on with another number of ranks. Pure.
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/export.h"
+
+namespace panther::runtime {
+
+/// What each of `ranks` ranks loads, from the states of all ranks before. Residuals ("<parameter>/residual") are what training still owes: the exchange adds
+/// over ranks, so each takes an equal part of the sum, and the sum stays what it was. All else (steps, factors, plans) is the same on every
+/// rank and taken over. Throws InvalidArgument when residuals of one parameter differ in size.
+PANTHER_RUNTIME_API std::map<std::string, at::Tensor> resized_codec_state(const std::vector<std::map<std::string, at::Tensor>>& before, int ranks);
+
+}  // namespace panther::runtime

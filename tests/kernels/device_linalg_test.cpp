@@ -1,0 +1,243 @@
+// The decompositions on every device, against what they must give back: factors multiply to the matrix, bases are orthonormal, matrices of low rank are
+// reproduced exactly, consistent equations are solved. References are plain loops on the host in f64.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/linalg/bqrrp.h"
+#include "kernels/linalg/cqrrpt.h"
+#include "kernels/linalg/cqrrt.h"
+#include "kernels/linalg/eigsh.h"
+#include "kernels/linalg/interpolative.h"
+#include "kernels/linalg/lapack_kernels.h"
+#include "kernels/linalg/least_squares.h"
+#include "kernels/linalg/nystrom.h"
+#include "kernels/linalg/qb.h"
+#include "kernels/linalg/rsvd.h"
+#include "tests/kernels/device_copy.h"
+
+namespace panther::linalg {
+namespace {
+
+using test::Array;
+using test::DeviceCopy;
+
+/// Row-major f64 on the host.
+struct Dense {
+  std::int64_t rows = 0, columns = 0;
+  std::vector<double> values;
+  Dense(std::int64_t m, std::int64_t n) : rows(m), columns(n), values(static_cast<std::size_t>(m * n)) {}
+  double& at(std::int64_t i, std::int64_t j) { return values[static_cast<std::size_t>(i * columns + j)]; }
+  double at(std::int64_t i, std::int64_t j) const { return values[static_cast<std::size_t>(i * columns + j)]; }
+  double norm() const {
+    double sum = 0;
+    for (const double value : values) sum += value * value;
+    return std::sqrt(sum);
+  }
+};
+
+Dense product(const Dense& a, const Dense& b) {
+  Dense c(a.rows, b.columns);
+  for (std::int64_t i = 0; i < a.rows; ++i)
+    for (std::int64_t k = 0; k < a.columns; ++k)
+      for (std::int64_t j = 0; j < b.columns; ++j) c.at(i, j) += a.at(i, k) * b.at(k, j);
+  return c;
+}
+
+Dense transposed(const Dense& a) {
+  Dense t(a.columns, a.rows);
+  for (std::int64_t i = 0; i < a.rows; ++i)
+    for (std::int64_t j = 0; j < a.columns; ++j) t.at(j, i) = a.at(i, j);
+  return t;
+}
+
+double distance(const Dense& a, const Dense& b) {
+  Dense difference = a;
+  for (std::size_t i = 0; i < a.values.size(); ++i) difference.values[i] -= b.values[i];
+  return difference.norm();
+}
+
+double departure_from_orthonormal(const Dense& q) {
+  Dense gram = product(transposed(q), q);
+  for (std::int64_t i = 0; i < gram.rows; ++i) gram.at(i, i) -= 1;
+  return gram.norm();
+}
+
+Dense of(const Array& array) {
+  Dense result(array.view.shape[0], array.view.shape[1]);
+  for (std::int64_t i = 0; i < result.rows; ++i)
+    for (std::int64_t j = 0; j < result.columns; ++j) result.at(i, j) = array.at(i, j);
+  return result;
+}
+
+Array to_array(const Dense& a, DType dtype) {
+  Array array = test::make_matrix(dtype, a.rows, a.columns);
+  for (std::int64_t i = 0; i < a.rows; ++i)
+    for (std::int64_t j = 0; j < a.columns; ++j) array.set(i, j, a.at(i, j));
+  return array;
+}
+
+class DeviceLinalg : public testing::TestWithParam<std::tuple<DeviceKind, DType>> {
+ protected:
+  void SetUp() override {
+    if (std::get<0>(GetParam()) == DeviceKind::cuda && cuda_kernels() == nullptr) GTEST_SKIP() << why_no_cuda();
+    if (kernels().lapack == nullptr) GTEST_SKIP() << "built with PANTHER_WITH_OPENBLAS=OFF";
+  }
+  static const KernelSet& kernels() { return kernels_for(std::get<0>(GetParam())); }
+  static DType dtype() { return std::get<1>(GetParam()); }
+  static double unit() { return dtype() == DType::f64 ? 0x1p-53 : 0x1p-24; }
+  static Context context() { return {.kernels = kernels(), .allocator = plain_allocator(), .sum_over_ranks = {}, .seed = 3, .progress = {}}; }
+
+  static Dense normal(std::int64_t m, std::int64_t n, std::uint64_t seed) { return of(test::random_matrix(DType::f64, m, n, seed)); }
+  static Dense low_rank(std::int64_t m, std::int64_t n, std::int64_t rank) { return product(normal(m, rank, 1), normal(rank, n, 2)); }
+  /// A result on the host.
+  static Dense fetch(const TensorView& view) {
+    Array host = test::make_matrix(DType::f64, view.shape[0], view.dims == 1 ? 1 : view.shape[1]);
+    DeviceCopy there(kernels(), host);
+    const TensorView target = view.dims == 1 ? TensorView(there.view().data, DType::f64, {view.shape[0]}, there.view().device) : there.view();
+    kernels().cast(view, target, {});
+    return of(there.fetch());
+  }
+  static Dense fetch(const Matrix& matrix) { return fetch(matrix.view()); }
+  static Dense permuted(const Dense& a, const std::vector<std::int64_t>& pivots) {
+    Dense result(a.rows, static_cast<std::int64_t>(pivots.size()));
+    for (std::int64_t i = 0; i < a.rows; ++i)
+      for (std::int64_t j = 0; j < result.columns; ++j) result.at(i, j) = a.at(i, pivots[static_cast<std::size_t>(j)]);
+    return result;
+  }
+  static Dense scaled_columns(Dense a, const Dense& factors) {
+    for (std::int64_t i = 0; i < a.rows; ++i)
+      for (std::int64_t j = 0; j < a.columns; ++j) a.at(i, j) *= factors.values[static_cast<std::size_t>(j)];
+    return a;
+  }
+  /// What rounding leaves of a computation with sums of `depth` terms, norm-wise, with a constant for its several stages.
+  static double bound(std::int64_t depth) { return 32 * std::sqrt(static_cast<double>(depth)) * unit(); }
+};
+
+TEST_P(DeviceLinalg, TallPivotedQr) {
+  // Above and below what takes products in place of triangular solves.
+  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{500, 40}, {17000, 24}, {33, 33}}) {
+    const Array a = to_array(normal(m, n, 4), dtype());
+    DeviceCopy there(kernels(), a);
+    const CqrrptResult result = cqrrpt(context(), there.view());
+    ASSERT_EQ(result.rank, n);
+    const Dense q = fetch(result.q_MK), whole = of(a);
+    EXPECT_LT(departure_from_orthonormal(q), static_cast<double>(n) * bound(m));
+    EXPECT_LT(distance(permuted(whole, result.pivots), product(q, fetch(result.r_KN))), bound(m) * whole.norm()) << m << " x " << n;
+  }
+}
+
+TEST_P(DeviceLinalg, TallQrFindsTheRank) {
+  const Array a = to_array(low_rank(700, 50, 17), dtype());
+  DeviceCopy there(kernels(), a);
+  const CqrrptResult result = cqrrpt(context(), there.view());
+  EXPECT_EQ(result.rank, 17);
+  const Dense whole = of(a);
+  EXPECT_LT(distance(permuted(whole, result.pivots), product(fetch(result.q_MK), fetch(result.r_KN))), 50 * bound(700) * whole.norm());
+}
+
+TEST_P(DeviceLinalg, TallQrWithoutPivots) {
+  const Array a = to_array(normal(20000, 20, 6), dtype());
+  DeviceCopy there(kernels(), a);
+  const CqrrtResult result = cqrrt(context(), there.view());
+  const Dense q = fetch(result.q_MN), whole = of(a);
+  EXPECT_LT(departure_from_orthonormal(q), 20 * bound(20000));
+  EXPECT_LT(distance(whole, product(q, fetch(result.r_NN))), bound(20000) * whole.norm());
+}
+
+TEST_P(DeviceLinalg, BlockedPivotedQr) {
+  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{200, 200}, {150, 220}, {300, 120}}) {
+    const Array a = to_array(normal(m, n, 7), dtype());
+    DeviceCopy there(kernels(), a);
+    const BqrrpResult result = bqrrp(context(), there.view());
+    const std::int64_t least = std::min(m, n);
+    // R from the upper triangle, Q R by applying the reflectors to it.
+    Dense factored = fetch(result.factored_MN);
+    Dense r(m, n);
+    for (std::int64_t i = 0; i < least; ++i)
+      for (std::int64_t j = i; j < n; ++j) r.at(i, j) = factored.at(i, j);
+    const Dense tau = fetch(result.tau_K);
+    for (std::int64_t k = least - 1; k >= 0; --k) {
+      for (std::int64_t j = 0; j < n; ++j) {
+        double dot = r.at(k, j);
+        for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * r.at(i, j);
+        dot *= tau.values[static_cast<std::size_t>(k)];
+        r.at(k, j) -= dot;
+        for (std::int64_t i = k + 1; i < m; ++i) r.at(i, j) -= dot * factored.at(i, k);
+      }
+    }
+    const Dense whole = of(a);
+    EXPECT_LT(distance(permuted(whole, result.pivots), r), 4 * bound(m) * whole.norm()) << m << " x " << n;
+  }
+}
+
+TEST_P(DeviceLinalg, TruncatedSvdOfLowRankIsExact) {
+  const Array a = to_array(low_rank(300, 210, 12), dtype());
+  DeviceCopy there(kernels(), a);
+  for (const RangeFinder range : {RangeFinder::krylov, RangeFinder::power}) {
+    RsvdOptions options;
+    options.rank = 12;
+    options.range = range;
+    const SvdResult result = rsvd(context(), there.view(), options);
+    const Dense u = fetch(result.u_MK), v = fetch(result.v_NK), whole = of(a);
+    EXPECT_LT(departure_from_orthonormal(u), 12 * bound(300));
+    EXPECT_LT(departure_from_orthonormal(v), 12 * bound(300));
+    EXPECT_LT(distance(whole, product(scaled_columns(u, fetch(result.s_K)), transposed(v))), 4 * bound(300) * whole.norm());
+  }
+}
+
+TEST_P(DeviceLinalg, QbOfLowRankIsExact) {
+  const Array a = to_array(low_rank(260, 180, 20), dtype());
+  DeviceCopy there(kernels(), a);
+  QbOptions options;
+  options.rank = 40;
+  options.tolerance = 1e-3;
+  const QbResult result = qb(context(), there.view(), options);
+  const Dense q = fetch(result.q_MK), whole = of(a);
+  EXPECT_LT(distance(whole, product(q, transposed(fetch(result.bt_NK)))), 1e-3 * whole.norm());
+  EXPECT_LT(departure_from_orthonormal(q), 40 * bound(260));
+}
+
+TEST_P(DeviceLinalg, NystromAndEigshOfLowRankAreExact) {
+  const Dense factor = normal(220, 9, 11);
+  const Array a = to_array(product(factor, transposed(factor)), dtype());
+  DeviceCopy there(kernels(), a);
+  const Dense whole = of(a);
+  NystromOptions options;
+  options.rank = 9;
+  const EigenResult nystroem = nystrom(context(), there.view(), options);
+  const Dense vectors = fetch(nystroem.vectors_MK);
+  // The shift that Nystrom adds and takes away costs half of the digits at worst.
+  EXPECT_LT(distance(whole, product(scaled_columns(vectors, fetch(nystroem.values_K)), transposed(vectors))), 100 * bound(220) * whole.norm());
+  EigshOptions eigen;
+  eigen.rank = 9;
+  const EigenResult found = eigsh(context(), there.view(), eigen);
+  const Dense basis = fetch(found.vectors_MK);
+  EXPECT_LT(distance(whole, product(scaled_columns(basis, fetch(found.values_K)), transposed(basis))), 8 * bound(220) * whole.norm());
+}
+
+TEST_P(DeviceLinalg, ColumnsOfLowRankSpanTheMatrix) {
+  const Array a = to_array(low_rank(180, 140, 10), dtype());
+  DeviceCopy there(kernels(), a);
+  InterpolativeOptions options;
+  options.rank = 10;
+  const auto result = column_id(context(), there.view(), options);
+  const Dense whole = of(a);
+  EXPECT_LT(distance(whole, product(permuted(whole, result.columns), fetch(result.weights_KN))), 100 * bound(180) * whole.norm());
+}
+
+TEST_P(DeviceLinalg, ConsistentEquationsAreSolved) {
+  const Dense a = normal(900, 30, 13), x = normal(30, 2, 14);
+  const Array stored = to_array(a, dtype()), right = to_array(product(of(stored), x), dtype());
+  DeviceCopy matrix(kernels(), stored), sides(kernels(), right);
+  const LeastSquaresResult result = least_squares(context(), matrix.view(), sides.view());
+  // Condition of a normal matrix of this shape: below (sqrt 900 + sqrt 30) / (sqrt 900 - sqrt 30) = 1.45; the right sides are rounded once.
+  EXPECT_LT(distance(fetch(result.x_NC), x), 50 * bound(900) * x.norm());
+}
+
+std::string name_of(const testing::TestParamInfo<std::tuple<DeviceKind, DType>>& tested) { return std::string(dtype_name(std::get<1>(tested.param))); }
+INSTANTIATE_TEST_SUITE_P(Cpu, DeviceLinalg, testing::Combine(testing::Values(DeviceKind::cpu), testing::Values(DType::f32, DType::f64)), name_of);
+INSTANTIATE_TEST_SUITE_P(Gpu, DeviceLinalg, testing::Combine(testing::Values(DeviceKind::cuda), testing::Values(DType::f32, DType::f64)), name_of);
+
+}  // namespace
+}  // namespace panther::linalg
