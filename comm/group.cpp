@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "comm/backends/backends.h"
+#include "comm/backends/ordered_collective.h"
 #include "comm/backends/staged_collective.h"
 #include "core/error.h"
 #include "core/registry.h"
@@ -46,6 +47,7 @@ std::unique_ptr<Collective> make_collective(const GroupOptions& options) {
   PANTHER_REQUIRE(options.size >= 1 && options.rank >= 0 && options.rank < options.size, "rank ", options.rank, " of ", options.size,
                   " ranks does not exist");
   std::unique_ptr<Collective> group = backends().at(resolve_backend(options))(options);
+  if (options.deterministic) group = make_ordered_collective(std::move(group));
   if (options.device.kind != group->device()) group = make_staged_collective(std::move(group), options.device);
   return group;
 }

@@ -19,6 +19,7 @@ struct GroupOptions {
   int local_size = 1;            ///< ranks on this host
   Device device;                 ///< where gradients live
   bool mpi_launched = false;
+  bool deterministic = false;    ///< sums in rank order, the same bits on every backend (comm/backends/ordered_collective.h)
   std::shared_ptr<Store> store;  ///< needed by gloo, nccl and threads; its keys must be fresh: one prefix per group
   /// gloo: address or interface name to bind. "" = GLOO_SOCKET_IFNAME when set, loopback when all ranks are local, else the host's name.
   std::string interface_address;

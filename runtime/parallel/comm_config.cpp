@@ -23,6 +23,8 @@ void CommConfig::fields(FieldVisitor& v) {
   v.field("first_bucket_bytes", first_bucket_bytes,
           {.help = "the same for the first message, small so that sending starts early in backward; 0: half a bucket", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("checked", checked, {.help = "check every message: CRC-32C on all ranks, sums, contribution count (slower; for suspect machines)"});
+  v.field("deterministic", deterministic,
+          {.help = "add gradients in rank order: the same bits for every backend and bucket size (one more step of messages, a pass over memory)"});
   v.field("timeout_seconds", timeout_seconds,
           {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});
   v.field("interface_address", interface_address,

@@ -145,7 +145,8 @@ GradientSync::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& colle
                                {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())},
                                {"comm.codec", comm::settings_digest(config.codec)},
                                {"comm.auto", comm::settings_digest(config.automatic)},
-                               {"comm.checked", config.checked ? 1u : 0u}},
+                               {"comm.checked", config.checked ? 1u : 0u},
+                               {"comm.deterministic", config.deterministic ? 1u : 0u}},
                               comm::Deadline::after(timeout_of(config)));
   allocate();
   std::vector<TensorView> views;

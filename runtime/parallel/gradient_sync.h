@@ -21,6 +21,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   std::int64_t bucket_bytes = 0;           ///< 0 = from the gradients' size (comm/exchange/bucket_plan.h)
   std::int64_t first_bucket_bytes = 0;
   bool checked = false;
+  bool deterministic = false;              ///< sums in rank order
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind
   comm::CodecSettings codec;

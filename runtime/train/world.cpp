@@ -51,6 +51,7 @@ World join_world(const RunConfig& config, const RankFacts& facts) {
   options.local_size = facts.local_world_size;
   options.device = world.device;
   options.mpi_launched = facts.mpi_launched();
+  options.deterministic = config.comm.deterministic;
   options.interface_address = config.comm.interface_address;
   options.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(world.timeout);
   if (facts.world_size > 1 && !options.mpi_launched) {

@@ -52,6 +52,24 @@ class Train(Job):
         sent = {name: self.metrics(name)[5]["comm/bytes"] for name in ("exact", "half")}
         self.assertLess(sent["half"], 0.75 * sent["exact"])
 
+    def test_deterministic_mode_gives_the_same_bits_for_any_bucket_size(self):
+        ordered = ("--set", "comm.deterministic=true")
+        for name, size in (("small", 4096), ("large", 1 << 24)):
+            self.train(name, *ordered, "--set", f"comm.bucket_bytes={size}", "--set", f"comm.first_bucket_bytes={size}", ranks=3, steps=5)
+        self.assertEqual(self.model("small", 5), self.model("large", 5))
+
+    def test_auto_plans_for_a_slow_link_and_trains_alike(self):
+        self.train("exact", ranks=2, steps=40)
+        small = ("--set", "comm.exchange=auto", "--set", "comm.codec.min_numel=64", "--set", "comm.auto.first_plan=3", "--set", "comm.auto.link_mbit=0.5")
+        done = self.train("auto", *small, ranks=2, steps=40)
+        self.assertRegex(done.stdout + done.stderr, r"exchange plan .*(powersgd|quantize)")
+        self.assertLess(abs(self.losses("auto")[-1] - self.losses("exact")[-1]), 0.15)
+        last = {name: [line for line in self.metrics(name) if "comm/bytes" in line][-1] for name in ("exact", "auto")}
+        self.assertLess(last["auto"]["comm/bytes"], 0.5 * last["exact"]["comm/bytes"])
+        self.assertIn("comm/residual_ratio", last["auto"])
+        plan = self.command("train", self.config("dry", steps=4), *small, "--nproc", "2", "--dry-run")
+        self.assertIn("bucket 0:", plan.stdout)
+
     def test_checked_mode_trains_the_same_bits(self):
         self.train("plain", ranks=2, steps=5)
         self.train("checked", "--set", "comm.checked=true", ranks=2, steps=5)

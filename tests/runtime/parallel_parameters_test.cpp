@@ -4,6 +4,8 @@
 #include <set>
 
 #include "comm/exchange/codec.h"
+#include "core/error.h"
+#include "runtime/parallel/codec_resize.h"
 #include "tests/runtime/parallel_fixture.h"
 
 namespace panther::runtime {
@@ -88,12 +90,47 @@ class Notes final : public FieldVisitor {
   }
 };
 
+using State = std::map<std::string, at::Tensor>;
+
+/// Residuals of `ranks` ranks, and what they share.
+std::vector<State> states_of(int ranks) {
+  std::vector<State> states;
+  for (int rank = 0; rank < ranks; ++rank) {
+    states.push_back({{"a/residual", at::arange(6, at::kFloat).view({2, 3}) + static_cast<float>(rank)}, {"a/powersgd.q", at::full({3}, 7.0f)}, {"exchange/step", at::full({1}, 12)}});
+  }
+  return states;
+}
+
+at::Tensor sum_of_residuals(const std::vector<State>& states) {
+  at::Tensor sum = at::zeros({2, 3}, at::kDouble);
+  for (const State& state : states) sum += state.at("a/residual");
+  return sum;
+}
+
+TEST(CodecResize, KeepsTheSumOfResidualsFromFourToTwoToFour) {
+  const std::vector<State> four = states_of(4);
+  const std::vector<State> two(2, resized_codec_state(four, 2)), again(4, resized_codec_state(two, 4));
+  EXPECT_TRUE(at::equal(sum_of_residuals(two), sum_of_residuals(four)));  // small integers: exact
+  EXPECT_TRUE(at::equal(sum_of_residuals(again), sum_of_residuals(four)));
+  EXPECT_TRUE(at::equal(two[0].at("a/powersgd.q"), four[0].at("a/powersgd.q")));
+  EXPECT_TRUE(at::equal(two[1].at("exchange/step"), four[0].at("exchange/step")));
+}
+
+TEST(CodecResize, RefusesResidualsOfOtherSizes) {
+  std::vector<State> states = states_of(2);
+  states[1]["a/residual"] = at::zeros({5});
+  EXPECT_THROW(resized_codec_state(states, 3), Error);
+  EXPECT_THROW(resized_codec_state({}, 3), Error);
+}
+
 TEST(CommConfigTest, FieldsSayWhatTheyAre) {
   CommConfig config;
   Notes notes;
   config.fields(notes);
-  EXPECT_EQ(notes.fields.size(), 17u);
-  EXPECT_EQ(notes.fields.at("exchange").choices, comm::codec_registry().names());
+  EXPECT_EQ(notes.fields.size(), 25u);
+  std::vector<std::string> exchanges = comm::codec_registry().names();
+  exchanges.insert(exchanges.begin(), "auto");
+  EXPECT_EQ(notes.fields.at("exchange").choices, exchanges);
   EXPECT_EQ(notes.fields.at("bucket_bytes").unit, "bytes");
   EXPECT_EQ(notes.fields.at("timeout_seconds").unit, "seconds");
   EXPECT_GT(notes.fields.at("timeout_seconds").min, 0);
