@@ -151,6 +151,7 @@ class MessageCollective final : public Collective {
 
 AllReduceAlgorithm choose_all_reduce(std::int64_t bytes, int ranks) noexcept {
   if (ranks == 1) return AllReduceAlgorithm::nothing;
+  if (ranks == 2) return AllReduceAlgorithm::whole;  // the bytes of a ring in half of its steps
   if (ranks <= kFewRanks && bytes * (ranks - 1) <= kSmallBytes) return AllReduceAlgorithm::whole;
   if (bytes <= kSmallBytes) return AllReduceAlgorithm::by_owners;
   return AllReduceAlgorithm::ring;

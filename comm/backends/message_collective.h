@@ -11,7 +11,7 @@ namespace panther::comm {
 /// What an all_reduce does on a CPU backend.
 enum class AllReduceAlgorithm : std::uint8_t {
   nothing,    ///< one rank
-  whole,      ///< everybody sends everything to everybody: one step, for small messages
+  whole,      ///< everybody sends everything to everybody: one step, for two ranks and for small messages
   by_owners,  ///< each chunk's owner collects, reduces and sends it to all: two steps, small messages of many ranks
   ring,       ///< 2 bytes (p - 1) / p; sums of halves collect directly instead of along the ring, with the same bytes
 };
