@@ -76,7 +76,10 @@ ControlSum read_control(const TensorView& tail, int ranks) {
     sum.loss_sum += std::bit_cast<double>(bits);
     sum.any.stop |= (static_cast<unsigned>(flags) & kStop) != 0;
     sum.any.checkpoint |= (static_cast<unsigned>(flags) & kCheckpoint) != 0;
-    sum.any.nonfinite |= (static_cast<unsigned>(flags) & kNonFinite) != 0;
+    if ((static_cast<unsigned>(flags) & kNonFinite) != 0) {
+      sum.any.nonfinite = true;
+      sum.nonfinite_ranks.push_back(rank);
+    }
     ++sum.contributions;
   }
   return sum;

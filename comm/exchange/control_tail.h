@@ -7,6 +7,7 @@
 // summed by whatever algorithm, at 9 p elements and no message of its own. Losses are then added in rank order: the same bits
 // everywhere. A flags byte always has its highest bit set, so a rank that is missing or counted twice is seen and named.
 #include <cstdint>
+#include <vector>
 
 #include "comm/exchange/exchange.h"
 #include "kernels/view.h"
@@ -15,6 +16,7 @@ namespace panther::comm {
 
 struct ControlSum {
   ControlWord any;
+  std::vector<int> nonfinite_ranks;   ///< that said so
   double loss_sum = 0;
   std::int64_t contributions = 0;  ///< ranks counted exactly once
   int first_wrong = -1;            ///< the first rank that was not; -1 when all were

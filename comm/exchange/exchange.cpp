@@ -250,8 +250,10 @@ void Exchange::begin(Stream compute_stream) { impl_->begin(compute_stream); }
 void Exchange::set_control(ControlWord control, double loss_sum) { impl_->set_control(control, loss_sum); }
 void Exchange::mark_ready(std::int64_t slot) { impl_->mark_ready(slot); }
 ExchangeReport Exchange::finish() { return impl_->finish(); }
-void Exchange::reject_step() {
-  impl_->between_steps("reject_step()", [](Sender& sender) { sender.settle(false); });
+std::string Exchange::reject_step() {
+  std::string parameter;
+  impl_->between_steps("reject_step()", [&](Sender& sender) { parameter = sender.reject(); });
+  return parameter;
 }
 void Exchange::save_state(const StateSink& put) const {
   impl_->between_steps("save_state()", [&](Sender& sender) { sender.save_state(put); });

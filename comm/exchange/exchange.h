@@ -65,6 +65,8 @@ struct ExchangeReport {
   std::int64_t collectives = 0;
   double backward_seconds = 0;             ///< from begin() to finish()
   std::vector<BucketReport> buckets;       ///< in issue order; empty with one rank
+  std::vector<int> nonfinite_ranks;        ///< brought nan or inf (control.nonfinite): known by their loss and, after a first such step, by their gradients
+  std::string nonfinite_parameter;         ///< the first gradient in issue order that is not finite; empty: none, or buckets on a GPU
   std::vector<std::string> plan;           ///< rank 0, when "auto" planned before this step: a sentence for each bucket
 };
 
@@ -106,7 +108,8 @@ class PANTHER_COMM_API Exchange {
   ExchangeReport finish();
   /// After finish(): the caller does not apply the step (its norm is not finite, say), so codecs forget it too. All ranks alike.
   /// A step that is neither rejected nor non-finite is committed by the next begin(), save_state() or load_state().
-  void reject_step();
+  /// Gives the name of the first gradient that is not finite; "" where all are, with one rank, and on a GPU.
+  std::string reject_step();
 
   /// State of the codecs, by parameter names; between steps. Every rank has its own (residuals); with one rank there is none. A codec
   /// goes on from loaded state with the same bits, whatever the buckets are now; parameters without saved state start fresh.

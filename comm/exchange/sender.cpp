@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <set>
 
 #include "comm/exchange/control_tail.h"
+#include "comm/exchange/gather_integers.h"
 #include "comm/exchange/layout.h"
 #include "core/error.h"
 #include "kernels/philox.h"
@@ -215,6 +217,8 @@ void Sender::send(std::size_t index, const ControlWord& control, double loss, co
   message.stages = message.codec->plan(step_);
   message.report = {.codec = std::move(message.report.codec)};
   add_carried(message);
+  if (index == 0) own_nonfinite_ = false;
+  if (step_ < locate_until_ && message.bucket >= 0 && !own_nonfinite_) own_nonfinite_ = !nonfinite_member(message).empty();
   write_tail(message, control, loss);
   for (std::size_t stage = 0; stage < message.stages.size(); ++stage) run_stage(message, stage, trace);
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
@@ -246,7 +250,9 @@ ExchangeReport Sender::complete() {
          control.contributions, " of ", collective_.size(), " ranks counted). Run with comm.checked = true to see which message is damaged");
   }
   pending_ = true;
-  const bool finite = codecs_finite() && !control.any.nonfinite;
+  std::vector<int> suspects = control.nonfinite_ranks;
+  add_suspects(suspects, deadline);
+  const bool finite = codecs_finite() && suspects.empty();
   if (!finite) settle(false);
   ExchangeReport report = ledger_;
   ledger_ = fixed_;
@@ -254,12 +260,53 @@ ExchangeReport Sender::complete() {
   report.control.nonfinite = !finite;
   report.loss_sum = control.loss_sum;
   report.contributions = control.contributions;
+  report.nonfinite_ranks = std::move(suspects);
+  if (!finite) report.nonfinite_parameter = look_closer();
   for (const Message& message : messages_) {
     if (message.bucket < 0) continue;
     report.buckets.push_back(message.report);
     report.buckets.back().residual_ratio = message.codec->residual_ratio();
   }
   return report;
+}
+
+std::string Sender::nonfinite_member(const Message& message) const {
+  if (message.memory.device.kind != DeviceKind::cpu) return {};
+  for (const BucketMember& member : plan_.buckets[static_cast<std::size_t>(message.bucket)].members) {
+    double sum = 0;
+    const TensorView gradient = message.memory.slice(member.offset, member.numel);
+    kernels_.sum_of_squares(std::span(&gradient, 1), TensorView(&sum, DType::f64, {}), {});
+    if (!std::isfinite(sum)) return member.name;
+  }
+  return {};
+}
+
+void Sender::add_suspects(std::vector<int>& ranks, Deadline deadline) {
+  if (step_ >= locate_until_) return;
+  const std::int64_t own[] = {own_nonfinite_ ? 1 : 0};
+  const std::vector<std::int64_t> all = gather_integers(collective_, own, lane_->stream(), deadline);
+  for (int rank = 0; rank < collective_.size(); ++rank) {
+    const bool known = std::find(ranks.begin(), ranks.end(), rank) != ranks.end();
+    if (all[static_cast<std::size_t>(rank)] != 0 && !known) ranks.push_back(rank);
+  }
+  std::sort(ranks.begin(), ranks.end());
+}
+
+std::string Sender::look_closer() {
+  constexpr std::int64_t kSteps = 100;
+  locate_until_ = step_ + kSteps;
+  for (const Message& message : messages_) {
+    if (message.bucket < 0) continue;
+    std::string name = nonfinite_member(message);
+    if (!name.empty()) return name;
+  }
+  return {};
+}
+
+std::string Sender::reject() {
+  const bool open = pending_;
+  settle(false);
+  return open ? look_closer() : std::string();
 }
 
 bool Sender::codecs_finite() const {

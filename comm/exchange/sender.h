@@ -31,6 +31,8 @@ class Sender {
   /// The caller's verdict on the step that complete() reported: codecs keep or forget what they computed in it. Idempotent; complete()
   /// has rolled a non-finite step back already.
   void settle(bool keep);
+  /// settle(false); gives the first gradient that is not finite, "" where all are or nobody can tell.
+  std::string reject();
   void save_state(const StateSink& put);
   void load_state(const StateSource& get);
   bool stateless() const;
@@ -74,6 +76,12 @@ class Sender {
   void hand_over(std::size_t index, const States& states);
   void carry(const CodecMember& member, const TensorView& bucket, const void* residual);
   void add_carried(const Message& message);
+  /// The first gradient of a message's bucket that holds nan or inf; "" where there is none. Host memory only.
+  std::string nonfinite_member(const Message& message) const;
+  /// All ranks together, for some steps after one that was not finite: ranks whose own gradients are not.
+  void add_suspects(std::vector<int>& ranks, Deadline deadline);
+  /// After a step that was not finite: the first gradient that is not; the next steps are watched.
+  std::string look_closer();
   void load_plan(const StateSource& get);
   void add_message(Message message, std::int64_t tail);
   std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
@@ -107,6 +115,8 @@ class Sender {
   std::int64_t step_ = 0;                            ///< committed steps
   bool pending_ = false;                             ///< complete() found the step finite; settle() has not come yet
   bool failed_together_ = false;
+  std::int64_t locate_until_ = 0;                    ///< committed steps up to which every rank looks at its own gradients before they leave
+  bool own_nonfinite_ = false;
 };
 
 }  // namespace panther::comm

@@ -271,7 +271,7 @@ GradientSync::~GradientSync() = default;
 void GradientSync::begin_step(int backward_passes) { impl_->begin_step(backward_passes); }
 void GradientSync::set_control(comm::ControlWord control, double loss_sum) { impl_->exchange->set_control(control, loss_sum); }
 comm::ExchangeReport GradientSync::finish() { return impl_->finish(); }
-void GradientSync::reject_step() { impl_->exchange->reject_step(); }
+std::string GradientSync::reject_step() { return impl_->exchange->reject_step(); }
 bool GradientSync::stateless() const { return impl_->exchange->stateless(); }
 NamedTensors GradientSync::codec_state() const { return impl_->codec_state(); }
 void GradientSync::load_codec_state(const std::map<std::string, at::Tensor>& state) { impl_->load_codec_state(state); }

@@ -52,8 +52,8 @@ class PANTHER_RUNTIME_API GradientSync {
   /// Waits until every gradient is the sum over ranks. Throws what the exchange throws (comm/exchange/exchange.h), and
   /// InvalidArgument when a gradient is no longer in its bucket.
   comm::ExchangeReport finish();
-  /// The step is not applied, on any rank: codecs forget it.
-  void reject_step();
+  /// The step is not applied, on any rank: codecs forget it. As Exchange::reject_step().
+  std::string reject_step();
 
   /// True when there is no codec state worth saving (comm/exchange/codec.h).
   bool stateless() const;

@@ -119,7 +119,8 @@ class TrainingLoop {
     ++nonfinite_in_row_;
     if (session_.world.leader()) {
       log_warn("step skipped", {{"step", session_.step}, {"why", "loss or gradient is not finite"}, {"loss", result.loss},
-                                {"gradient_norm", result.gradient_norm}, {"in_a_row", nonfinite_in_row_}});
+                                {"gradient_norm", result.gradient_norm}, {"in_a_row", nonfinite_in_row_},
+                                {"ranks", join(result.exchange.nonfinite_ranks)}, {"parameter", result.exchange.nonfinite_parameter}});
     }
     if (nonfinite_in_row_ >= config_.optim.max_nonfinite) {
       fail(ErrorCode::NonFinite, "loss or gradient was not finite in ", nonfinite_in_row_, " steps in a row, up to step ", session_.step,

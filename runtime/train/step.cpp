@@ -68,8 +68,12 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
   result.loss = result.exchange.loss_sum / static_cast<double>(batch.global_targets);
   result.gradient_norm = gradient_norm(parts.parameters);
   result.skipped = result.exchange.control.nonfinite || !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
-  if (result.skipped) parts.sync.reject_step();
-  else parts.optimizer.step(lr, clip_scale(result.gradient_norm, parts.clip));
+  if (result.skipped) {
+    const std::string parameter = parts.sync.reject_step();
+    if (result.exchange.nonfinite_parameter.empty()) result.exchange.nonfinite_parameter = parameter;
+  } else {
+    parts.optimizer.step(lr, clip_scale(result.gradient_norm, parts.clip));
+  }
   result.times.optimizer_seconds = watch.lap();
   return result;
 }

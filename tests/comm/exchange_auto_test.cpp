@@ -242,6 +242,25 @@ TEST(AutomaticExchange, RanksThatBecomeReadyInAnyOrderSwitchTogether) {
   EXPECT_GE(switches[0], 4);
 }
 
+TEST(NonFinite, NamesTheParameterAndFromTheSecondTimeOnTheRank) {
+  for (const std::string codec : {"none", "powersgd"}) {
+    run_ranks_as_threads(3, [&](Collective& group) {
+      RankExchange world(group, gradients(), {.codec = codec, .bucket_bytes = 64 << 10, .first_bucket_bytes = 32 << 10});
+      const auto poisoned = [](int rank, std::int64_t number, std::int64_t slot, std::int64_t i) {
+        return number > 0 && rank == 1 && slot == 2 && i == 77 ? std::nan("") : normal(rank, number, slot, i);
+      };
+      EXPECT_FALSE(step(world, group.rank(), 0, poisoned).control.nonfinite);
+      for (const std::int64_t number : {1, 2}) {
+        const ExchangeReport report = step(world, group.rank(), number, poisoned);
+        // `none` sums and does not look at first: the trainer's norm finds it.
+        EXPECT_EQ(report.control.nonfinite, codec != "none" || number == 2);
+        EXPECT_EQ(report.control.nonfinite ? report.nonfinite_parameter : world.exchange->reject_step(), "c");
+        EXPECT_EQ(report.nonfinite_ranks, number == 1 ? std::vector<int>{} : std::vector<int>{1});
+      }
+    });
+  }
+}
+
 TEST(AutomaticExchange, BadSettingsSayWhatWouldWork) {
   const auto message = [&](const std::function<void(ExchangeConfig&)>& change) {
     Thrown thrown;
