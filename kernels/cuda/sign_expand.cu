@@ -11,6 +11,7 @@ struct Expansion {
   SignKey key;
   std::int64_t first_vector, first_element, vectors, elements, first_block, blocks;
   std::int64_t vector_stride, element_stride;
+  bool packed;  ///< whole packs of 16 bytes side by side, none of which straddles an end
 };
 
 /// Each thread makes one Philox block of signs and notes where its 128 elements go; the whole block then writes them out
@@ -31,6 +32,21 @@ __global__ void expand_kernel(Expansion e, T scale, T* out) {
     }
     __syncthreads();
     const int count = static_cast<int>(pairs - base < kThreads ? pairs - base : kThreads) * 128;
+    if (e.packed) {  // 16 bytes at a time
+      constexpr int kEach = Pack<T>::kSize;
+      for (int i = static_cast<int>(threadIdx.x); i < count / kEach; i += kThreads) {
+        const int source = i / (128 / kEach), bit = i % (128 / kEach) * kEach;
+        const std::int64_t at = element[source] + bit;
+        if (at < 0 || at >= e.elements) continue;
+        const std::uint32_t bits = words[source][bit / 32] >> (bit % 32);
+        Pack<T> pack;
+#pragma unroll
+        for (int k = 0; k < kEach; ++k) pack.item[k] = with_sign(scale, (bits >> k) & 1u);
+        *reinterpret_cast<Pack<T>*>(out + place[source] + bit) = pack;
+      }
+      __syncthreads();
+      continue;
+    }
     for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
       const int source = i / 128, bit = i % 128;
       const std::int64_t at = element[source] + bit;
@@ -48,7 +64,9 @@ void sign_expand(SignKey key, std::int64_t first_vector, std::int64_t first_elem
   if (vectors * elements == 0) return;
   const DeviceScope scope(out_VE.device.index);
   const std::int64_t first_block = first_element / 128, blocks = (first_element + elements - 1) / 128 - first_block + 1;
-  const Expansion expansion{key, first_vector, first_element, vectors, elements, first_block, blocks, out_VE.strides[0], out_VE.strides[1]};
+  const std::int64_t pack = 16 / static_cast<std::int64_t>(size_of(out_VE.dtype));
+  const bool packed = out_VE.strides[1] == 1 && out_VE.strides[0] % pack == 0 && elements % pack == 0 && first_element % pack == 0 && aligned16(out_VE.data);
+  const Expansion expansion{key, first_vector, first_element, vectors, elements, first_block, blocks, out_VE.strides[0], out_VE.strides[1], packed};
   const auto grid = static_cast<unsigned>(std::min(kMaxBlocks, divide_up(vectors * blocks, kThreads)));
   with_floating(out_VE.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;

@@ -223,7 +223,7 @@ const Calibration& default_calibration(DeviceKind device) {
                                  ProductRate{{12e12, 48e12, 190e12, 650e12}}},
                                 {ProductRate{{2e12, 6e12, 8e12, 8e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}},
                                  ProductRate{{4e12, 10e12, 14e12, 16e12}}},
-                                4.3e12, 8e12, 40e6, 3e-6, 3e13, 64, 64, 5e11};
+                                4.3e12, 8e12, 40e6, 3e-6, 3e13, 64, 64, 6e10};
   return device == DeviceKind::cpu ? cpu : cuda;
 }
 

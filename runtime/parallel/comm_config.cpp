@@ -23,6 +23,8 @@ void CommConfig::fields(FieldVisitor& v) {
   v.field("first_bucket_bytes", first_bucket_bytes,
           {.help = "the same for the first message, small so that sending starts early in backward; 0: half a bucket", .unit = "bytes", .min = 0, .max = 1LL << 40});
   v.field("checked", checked, {.help = "check every message: CRC-32C on all ranks, sums, contribution count (slower; for suspect machines)"});
+  v.field("verify_every", verify_every,
+          {.help = "every so many steps, check that the exchanged gradients of each sketched layer fit together (U2^T dS1 = dS2 U1^T); 0: never", .unit = "steps", .min = 0, .max = 1e12});
   v.field("deterministic", deterministic,
           {.help = "add gradients in rank order: the same bits for every backend and bucket size (one more step of messages, a pass over memory)"});
   v.field("timeout_seconds", timeout_seconds,

@@ -22,6 +22,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   std::int64_t first_bucket_bytes = 0;
   bool checked = false;
   bool deterministic = false;              ///< sums in rank order
+  std::int64_t verify_every = 0;           ///< steps between algebraic checks of sketched layers' gradients; 0: never
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind
   comm::CodecSettings codec;

@@ -51,7 +51,7 @@ class TrainingLoop {
         sync_(session.built.parameters, *session.world.collective, config_.comm),
         loader_(session.data.train, loader_options()),
         parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
-               static_cast<std::uint64_t>(config_.seed)} {
+               static_cast<std::uint64_t>(config_.seed), config_.comm.verify_every, exchange_unit(config_, session.bf16())} {
     sync_.set_trace(communication_trace());
     resume_exchange(session, sync_);
     if (!session.world.leader()) return;
@@ -76,6 +76,11 @@ class TrainingLoop {
   }
 
  private:
+  static double exchange_unit(const RunConfig& config, bool bf16) {
+    const bool halves = bf16 || config.comm.exchange == "half" || config.comm.exchange == comm::kAutomaticExchange;
+    return halves ? 0x1p-8 : config.dtype == "f64" ? 0x1p-53 : 0x1p-24;
+  }
+
   LoaderOptions loader_options() const {
     return {.seed = static_cast<std::uint64_t>(config_.seed), .global_batch = config_.train.global_batch,
             .accumulate = config_.train.accumulate, .rank = session_.world.rank(), .world_size = session_.world.size(),

@@ -51,6 +51,8 @@ void check_contradictions(const LoadedConfig& loaded) {
                   c.schedule.warmup_steps, " warm-up steps do not fit into ", at("train.steps"), " = ", c.train.steps);
   PANTHER_REQUIRE(c.train.accumulate <= c.train.global_batch, at("train.accumulate"), ": ", c.train.accumulate,
                   " micro-batches cannot be cut from ", at("train.global_batch"), " = ", c.train.global_batch, " samples");
+  PANTHER_REQUIRE(c.comm.verify_every == 0 || !c.comm.codec.compress_sketched, at("comm.verify_every"), ": gradients of sketched layers that a codec changes do not fit together any more; leave ",
+                  at("comm.codec.compress_sketched"), " = false, or set comm.verify_every = 0");
   for (std::size_t i = 0; i < c.sketch.size(); ++i) {
     const std::string key = concat("sketch[", i, "]");
     PANTHER_REQUIRE(!c.sketch[i].match.empty(), at((key + ".match").c_str()), ": give the layers this rule is for, e.g. \"blocks.*.mlp.*\"");

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/error.h"
 #include "runtime/layers/autocast.h"
 #include "runtime/observe/timeline.h"
+#include "runtime/parallel/sketch_checksum.h"
 
 namespace panther::runtime {
 
@@ -28,6 +30,16 @@ int count_non_empty(const StepBatch& batch) {
   int count = 0;
   for (const Batch& micro : batch.micro) count += micro.size() > 0 ? 1 : 0;
   return count;
+}
+
+/// On all ranks alike: they hold the same sums.
+void require_whole_gradients(const StepParts& parts, std::int64_t step) {
+  if (parts.verify_every == 0 || (step + 1) % parts.verify_every != 0) return;
+  const std::vector<BrokenChecksum> broken = broken_checksums(parts.model, parts.exchange_unit);
+  if (broken.empty()) return;
+  fail(ErrorCode::Corrupt, "step ", step + 1, ": the exchanged gradients of ", broken.size(), " sketched layer(s) do not fit together, first of '", broken.front().layer,
+       "' (||U2^T dS1 - dS2 U1^T|| = ", broken.front().residual, ", rounding explains ", broken.front().allowed,
+       "): a message was damaged or a rank computed wrongly. Nothing of this step was applied; resume from the last checkpoint, and run with comm.checked = true to find the message");
 }
 
 }  // namespace
@@ -68,6 +80,7 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
   result.loss = result.exchange.loss_sum / static_cast<double>(batch.global_targets);
   result.gradient_norm = gradient_norm(parts.parameters);
   result.skipped = result.exchange.control.nonfinite || !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
+  if (!result.skipped) require_whole_gradients(parts, step);
   if (result.skipped) {
     const std::string parameter = parts.sync.reject_step();
     if (result.exchange.nonfinite_parameter.empty()) result.exchange.nonfinite_parameter = parameter;

@@ -20,6 +20,8 @@ struct StepParts {
   bool bf16 = false;             ///< autocast
   double clip = 0;
   std::uint64_t seed = 0;
+  std::int64_t verify_every = 0; ///< CommConfig::verify_every
+  double exchange_unit = 0x1p-24;  ///< roundoff of the coarsest type that gradients pass through
 };
 
 struct StepTimes {
@@ -39,7 +41,8 @@ struct StepResult {
   StepTimes times;
 };
 
-/// `control` is this rank's wish; `result.exchange.control` is everybody's. Optimizer state changes only after the check.
+/// `control` is this rank's wish; `result.exchange.control` is everybody's. Optimizer state changes only after the checks. Throws Corrupt, on all ranks,
+/// when the gradients of a sketched layer do not fit together.
 PANTHER_RUNTIME_API StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64_t step, double lr,
                                           comm::ControlWord control);
 

@@ -70,6 +70,15 @@ class Train(Job):
         plan = self.command("train", self.config("dry", steps=4), *small, "--nproc", "2", "--dry-run")
         self.assertIn("bucket 0:", plan.stdout)
 
+    def test_sketched_gradients_fit_together_at_every_step(self):
+        verify = ("--set", "comm.verify_every=1")
+        self.train("plain", ranks=3, steps=20)
+        self.train("verified", *verify, ranks=3, steps=20)
+        self.assertEqual(self.model("plain", 20), self.model("verified", 20))
+        self.train("half", *verify, "--set", "comm.exchange=half", ranks=2, steps=20)
+        done = self.train("refused", *verify, "--set", "comm.codec.compress_sketched=true", steps=2, code=64)
+        self.assertIn("do not fit together any more", done.stderr)
+
     def test_checked_mode_trains_the_same_bits(self):
         self.train("plain", ranks=2, steps=5)
         self.train("checked", "--set", "comm.checked=true", ranks=2, steps=5)

@@ -1,11 +1,15 @@
 // Parameters copied and compared across ranks, and the fields of [comm].
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <functional>
 #include <set>
 
 #include "comm/exchange/codec.h"
 #include "core/error.h"
+#include "runtime/layers/sketched_linear.h"
 #include "runtime/parallel/codec_resize.h"
+#include "runtime/parallel/sketch_checksum.h"
 #include "tests/runtime/parallel_fixture.h"
 
 namespace panther::runtime {
@@ -123,11 +127,59 @@ TEST(CodecResize, RefusesResidualsOfOtherSizes) {
   EXPECT_THROW(resized_codec_state({}, 3), Error);
 }
 
+/// A sketched layer with the gradients of a batch, in f32 or f64.
+struct TrainedLayer {
+  explicit TrainedLayer(at::ScalarType dtype, std::int64_t rows = 600) {
+    BuildContext context{.seed = 3, .dtype = dtype};
+    SketchSpec spec;
+    spec.kind = "sketched";
+    spec.sketch_size = 8;
+    model = std::make_shared<torch::nn::Module>();
+    layer = model->register_module("layer", std::make_shared<SketchedLinear>(LinearOptions{.path = "layer", .in_features = 48, .out_features = 64}, spec, context));
+    at::manual_seed(5);
+    layer->forward(at::randn({rows, 48}, dtype)).mul(at::randn({rows, 64}, dtype)).sum().backward();
+  }
+  at::Tensor gradient(const char* name) const { return layer->named_parameters(false)[name].grad(); }
+  std::shared_ptr<torch::nn::Module> model;
+  std::shared_ptr<SketchedLinear> layer;
+};
+
+TEST(SketchChecksum, HoldsForEveryBatchWithinRounding) {
+  for (const std::int64_t rows : {1, 7, 600, 5000}) {
+    EXPECT_TRUE(broken_checksums(*TrainedLayer(at::kDouble, rows).model, 0x1p-53).empty()) << rows;
+    EXPECT_TRUE(broken_checksums(*TrainedLayer(at::kFloat, rows).model, 0x1p-24).empty()) << rows;
+  }
+}
+
+TEST(SketchChecksum, SeesWhatIsDamagedMissingOrAddedTwice) {
+  const auto broken_after = [](const std::function<void(const TrainedLayer&)>& damage) {
+    const TrainedLayer trained(at::kFloat);
+    damage(trained);
+    const std::vector<BrokenChecksum> broken = broken_checksums(*trained.model, 0x1p-24);
+    for (const BrokenChecksum& each : broken) EXPECT_EQ(each.layer, "layer");
+    return !broken.empty();
+  };
+  EXPECT_FALSE(broken_after([](const TrainedLayer&) {}));
+  // A flipped bit of the exponent or high in the mantissa of an ordinary entry.
+  for (const int bit : {20, 22, 23, 25, 30}) {
+    EXPECT_TRUE(broken_after([&](const TrainedLayer& t) {
+      float* entry = t.gradient("s1").data_ptr<float>() + 100;
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, entry, 4);
+      bits ^= 1u << bit;
+      std::memcpy(entry, &bits, 4);
+    })) << bit;
+  }
+  EXPECT_TRUE(broken_after([](const TrainedLayer& t) { t.gradient("s2").mul_(2); })) << "one of two ranks' parts is missing from the other tensor";
+  EXPECT_TRUE(broken_after([](const TrainedLayer& t) { t.gradient("s1")[3].zero_(); }));
+  EXPECT_FALSE(broken_after([](const TrainedLayer& t) { t.gradient("s1").mul_(2), t.gradient("s2").mul_(2); })) << "both alike is another batch's gradient";
+}
+
 TEST(CommConfigTest, FieldsSayWhatTheyAre) {
   CommConfig config;
   Notes notes;
   config.fields(notes);
-  EXPECT_EQ(notes.fields.size(), 25u);
+  EXPECT_EQ(notes.fields.size(), 26u);
   std::vector<std::string> exchanges = comm::codec_registry().names();
   exchanges.insert(exchanges.begin(), "auto");
   EXPECT_EQ(notes.fields.at("exchange").choices, exchanges);
