@@ -12,7 +12,7 @@
 namespace panther::cpu {
 namespace {
 
-constexpr std::int64_t kLongest = 256, kWidest = 128, kGroup = 6;
+constexpr std::int64_t kLongest = 256, kWidest = 128;
 constexpr std::int64_t kPackFloats = kLongest * kWidest;
 
 /// One head of one sample: matrices of `length` rows.
@@ -39,7 +39,7 @@ T* head_of(const AttentionShape& shape, T* data, std::int64_t index) {
 Strided rows_from(const Strided& matrix, std::int64_t row) { return {matrix.data + row * matrix.row, matrix.row, matrix.column}; }
 Strided transposed(const Strided& matrix) { return {matrix.data, matrix.column, matrix.row}; }
 
-/// Columns to compute for `seen` of them: whole slivers, what is beyond is not read.
+/// Columns to compute for `seen` of them: whole vectors of any form, what is beyond is not read.
 std::int64_t computed(std::int64_t seen, std::int64_t length) { return std::min(length, (seen + 15) / 16 * 16); }
 
 constexpr std::int64_t kLanes = 16;  ///< independent partial results: reductions in a fixed order that vector code can keep
@@ -107,12 +107,12 @@ PANTHER_VECTORISED void score_gradients(float* scores, float* gradients, std::in
 }
 
 void attend(const Head& head, float* out, float* log_sum) {
-  alignas(64) float key_memory[kPackFloats], value_memory[kPackFloats], weights[kGroup * kLongest];
-  const std::int64_t length = head.shape.length, depth = head.shape.head_width;
+  alignas(64) float key_memory[kPackFloats], value_memory[kPackFloats], weights[kMostTileRows * kLongest];
+  const std::int64_t length = head.shape.length, depth = head.shape.head_width, group = tile_row_count();
   const Slivers keys = tile_pack(transposed(head.k), length, depth, key_memory);
   const Slivers values = tile_pack(head.v, depth, length, value_memory);
-  for (std::int64_t i = 0; i < length; i += kGroup) {
-    const std::int64_t rows = std::min(kGroup, length - i), seen = i + rows;
+  for (std::int64_t i = 0; i < length; i += group) {
+    const std::int64_t rows = std::min(group, length - i), seen = i + rows;
     tile_rows(rows, head.scale, rows_from(head.q, i), keys, {computed(seen, length), 0, depth}, weights, kLongest);
     for (std::int64_t r = 0; r < rows; ++r) log_sum[i + r] = softmax_row(weights + r * kLongest, i + r + 1, seen);
     tile_rows(rows, 1, {weights, kLongest, 1}, values, {depth, 0, seen}, out + i * head.shape.width(), head.shape.width());
@@ -139,12 +139,12 @@ struct HeadGradients {
 
 /// Weights and gradients of the scores by query, and with them dq.
 void backward_queries(const Head& head, const HeadGradients& grad, Scratch& scratch) {
-  const std::int64_t length = head.shape.length, depth = head.shape.head_width, width = head.shape.width();
+  const std::int64_t length = head.shape.length, depth = head.shape.head_width, width = head.shape.width(), group = tile_row_count();
   const Slivers keys = tile_pack(transposed(head.k), length, depth, scratch.keys);
   const Slivers values = tile_pack(transposed(head.v), length, depth, scratch.other);
   const Slivers key_rows = tile_pack(head.k, depth, length, scratch.key_rows);
-  for (std::int64_t i = 0; i < length; i += kGroup) {
-    const std::int64_t rows = std::min(kGroup, length - i), seen = i + rows;
+  for (std::int64_t i = 0; i < length; i += group) {
+    const std::int64_t rows = std::min(group, length - i), seen = i + rows;
     float *weights = scratch.weights + i * kLongest, *gradients = scratch.gradients + i * kLongest;
     tile_rows(rows, head.scale, rows_from(head.q, i), keys, {computed(seen, length), 0, depth}, weights, kLongest);
     tile_rows(rows, 1, rows_from(grad.dout, i), values, {computed(seen, length), 0, depth}, gradients, kLongest);
@@ -158,11 +158,11 @@ void backward_queries(const Head& head, const HeadGradients& grad, Scratch& scra
 
 /// result (keys x head_width) = matrix^T right, where key j meets the queries from j on.
 void backward_keys(const Head& head, const float* matrix, const Strided& right, float* memory, float* result) {
-  const std::int64_t length = head.shape.length, depth = head.shape.head_width;
+  const std::int64_t length = head.shape.length, depth = head.shape.head_width, group = tile_row_count();
   const Slivers packed = tile_pack(right, depth, length, memory);
-  for (std::int64_t j = 0; j < length; j += kGroup) {
+  for (std::int64_t j = 0; j < length; j += group) {
     const Strided columns{matrix + j * kLongest + j, 1, kLongest};
-    tile_rows(std::min(kGroup, length - j), 1, columns, packed, {depth, j, length - j}, result + j * 3 * head.shape.width(), 3 * head.shape.width());
+    tile_rows(std::min(group, length - j), 1, columns, packed, {depth, j, length - j}, result + j * 3 * head.shape.width(), 3 * head.shape.width());
   }
 }
 

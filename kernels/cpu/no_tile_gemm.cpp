@@ -1,16 +1,11 @@
-#include "core/error.h"
-#include "kernels/cpu/tile_gemm.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace panther::cpu {
 
-bool has_tile_gemm() noexcept { return false; }
+TileProcessor tile_processor() noexcept { return {}; }
 
-bool tile_gemm(double, const TensorView&, const TensorView&, double, const TensorView&, const TensorView&) { return false; }
+const TileKernels* tile_kernels_avx2() noexcept { return nullptr; }
 
-Slivers tile_pack(Strided, std::int64_t, std::int64_t, float*) { PANTHER_CHECK(false, "tile_pack without has_tile_gemm()"); }
-
-void tile_rows(std::int64_t, float, Strided, const Slivers&, SliverPart, float*, std::int64_t) {
-  PANTHER_CHECK(false, "tile_rows without has_tile_gemm()");
-}
+const TileKernels* tile_kernels_avx512() noexcept { return nullptr; }
 
 }  // namespace panther::cpu

@@ -1,6 +1,6 @@
 #pragma once
-// An f32 matrix product for processors with AVX2 and fused multiply-add: left operands whose rows lie close are read where
-// they are, only the right one is repacked. tile_gemm_avx2.cpp, or no_tile_gemm.cpp for other processors, chosen by CMake.
+// An f32 matrix product for processors with AVX2 and fused multiply-add, or with AVX-512: left operands whose rows lie close are read
+// where they are, only the right one is repacked. Which of the two runs is asked of the processor; tile_kernels.h can force it.
 #include <cstdint>
 
 #include "kernels/export.h"
@@ -8,11 +8,12 @@
 
 namespace panther::cpu {
 
-/// False where the processor has no AVX2, or is Intel's with AVX-512, for which the vendor's kernels are wider.
+/// False where the processor has no AVX2, or is Intel's with AVX-512, for which the vendor's kernels are as wide.
 PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
 
 /// As KernelSet::gemm. False, with c untouched, when the product is not for this kernel: another dtype, columns of c that are not
-/// adjacent, sizes too small to pay, or no has_tile_gemm(). An element depends on K's blocking alone, never on threads.
+/// adjacent, sizes too small to pay, or no has_tile_gemm(). An element depends on K's blocking alone, never on threads, nor on which
+/// instructions: both forms add the same products in the same order.
 PANTHER_KERNELS_API bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
                                    const TensorView& bias_N);
 
@@ -30,9 +31,12 @@ struct Slivers {
   std::int64_t depth = 0;        ///< as packed; a product may use a part of it
 };
 
+/// Columns of the widest sliver, and most rows of a tile.
+inline constexpr std::int64_t kWidestSliver = 32, kMostTileRows = 8;
+
 /// b (depth x columns) into `memory`, which holds tile_floats(columns, depth).
 PANTHER_KERNELS_API Slivers tile_pack(Strided b, std::int64_t columns, std::int64_t depth, float* memory);
-constexpr std::int64_t tile_floats(std::int64_t columns, std::int64_t depth) { return (columns + 15) / 16 * 16 * depth; }
+constexpr std::int64_t tile_floats(std::int64_t columns, std::int64_t depth) { return (columns + kWidestSliver - 1) / kWidestSliver * kWidestSliver * depth; }
 
 /// Which part of a packed operand a product uses: its first `columns`, and `depth` rows from `first` on.
 struct SliverPart {
@@ -41,7 +45,11 @@ struct SliverPart {
   std::int64_t depth = 0;
 };
 
-/// c (rows x part.columns, `c_row` between rows) = alpha a b. At most 6 rows of a. a.column == 1 reads a in place; a.row == 1 is a transposed a.
+/// How many rows of a tile_rows() takes: at most kMostTileRows.
+PANTHER_KERNELS_API std::int64_t tile_row_count() noexcept;
+
+/// c (rows x part.columns, `c_row` between rows) = alpha a b. At most tile_row_count() rows of a. a.column == 1 reads a in place; a.row == 1
+/// is a transposed a.
 PANTHER_KERNELS_API void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, SliverPart part, float* c, std::int64_t c_row);
 
 }  // namespace panther::cpu

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/causal_attention.h"
 #include "kernels/cpu/gelu.h"
+#include "tests/kernels/tile_forms.h"
 
 namespace panther {
 namespace {
@@ -89,9 +90,23 @@ double weighted_sum(const Attention& a, const std::vector<double>& qkv, std::vec
   return total;
 }
 
-TEST(HostAttention, AgreesWithTheDefinitionAndFiniteDifferences) {
+/// Each test of it runs with every form of the products below it.
+class HostAttention : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    for (const cpu::TileKernels* form : test::tile_forms()) {
+      if (GetParam() == form->name) return cpu::force_tile_kernels(form);
+    }
+    GTEST_SKIP() << "not on this processor";
+  }
+  void TearDown() override { cpu::force_tile_kernels(nullptr); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Forms, HostAttention, ::testing::Values("avx2", "avx512"), [](const auto& form) { return form.param; });
+
+TEST_P(HostAttention, AgreesWithTheDefinitionAndFiniteDifferences) {
   for (const cpu::AttentionShape& shape : {cpu::AttentionShape{2, 23, 2, 16}, {1, 1, 1, 32}, {1, 40, 3, 48}}) {
-    if (!cpu::has_causal_attention(shape)) GTEST_SKIP() << "not on this processor";
+    ASSERT_TRUE(cpu::has_causal_attention(shape));
     Attention attention(shape);
     attention.run();
     std::vector<double> qkv(attention.qkv.begin(), attention.qkv.end()), out(attention.out.size());
@@ -111,9 +126,9 @@ TEST(HostAttention, AgreesWithTheDefinitionAndFiniteDifferences) {
   }
 }
 
-TEST(HostAttention, IsTheSameForEveryThreadCountAndKeepsNan) {
+TEST_P(HostAttention, IsTheSameForEveryThreadCountAndKeepsNan) {
   const cpu::AttentionShape shape{3, 130, 4, 64};
-  if (!cpu::has_causal_attention(shape)) GTEST_SKIP() << "not on this processor";
+  ASSERT_TRUE(cpu::has_causal_attention(shape));
   const int threads = omp_get_max_threads();
   Attention one(shape), three(shape);
   omp_set_num_threads(1);
@@ -129,7 +144,7 @@ TEST(HostAttention, IsTheSameForEveryThreadCountAndKeepsNan) {
   EXPECT_FALSE(std::isnan(one.out[static_cast<std::size_t>(shape.width())]));
 }
 
-TEST(HostAttention, ServesShortSequencesOnly) {
+TEST_P(HostAttention, ServesShortSequencesOnly) {
   EXPECT_FALSE(cpu::has_causal_attention({1, 257, 4, 64}));
   EXPECT_FALSE(cpu::has_causal_attention({1, 128, 4, 20}));
   EXPECT_FALSE(cpu::has_causal_attention({1, 128, 4, 256}));

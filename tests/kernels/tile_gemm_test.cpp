@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "core/text.h"
+#include "kernels/cpu/tile_kernels.h"
 #include "tests/kernels/array.h"
+#include "tests/kernels/tile_forms.h"
 
 namespace panther {
 namespace {
@@ -45,22 +47,66 @@ void expect_product(std::int64_t m, std::int64_t n, std::int64_t k, Layout a_lay
 class TileGemm : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!cpu::has_tile_gemm()) GTEST_SKIP() << "not on this processor";
+    if (test::tile_forms().empty()) GTEST_SKIP() << "not on this processor";
   }
 };
 
+TEST(TileForm, FollowsTheProcessor) {
+  using cpu::TileForm;
+  EXPECT_EQ(cpu::tile_form({}), TileForm::none);
+  EXPECT_EQ(cpu::tile_form({.avx2 = true}), TileForm::avx2);
+  EXPECT_EQ(cpu::tile_form({.avx2 = true, .amd = true}), TileForm::avx2);
+  EXPECT_EQ(cpu::tile_form({.avx2 = true, .avx512 = true, .amd = true}), TileForm::avx512);
+  EXPECT_EQ(cpu::tile_form({.avx2 = true, .avx512 = true}), TileForm::none);
+}
+
 TEST_F(TileGemm, EveryLayoutAtSizesAroundTheBlocks) {
-  for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{32, 16, 16}, {33, 17, 19}, {97, 271, 257}, {200, 31, 70}, {98, 64, 513}, {101, 256, 1024}}) {
-    for (const Layout a : {Layout::rows, Layout::columns, Layout::padded, Layout::spread}) {
-      for (const Layout b : {Layout::rows, Layout::columns, Layout::spread}) {
-        expect_product(m, n, k, a, b, Layout::rows, 0.0, true);
-        expect_product(m, n, k, a, b, Layout::padded, 1.5, false);
+  for (const cpu::TileKernels* form : test::tile_forms()) {
+    SCOPED_TRACE(form->name);
+    const test::WithTileForm with(form);
+    for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{32, 16, 16}, {33, 17, 19}, {97, 271, 257}, {200, 31, 70}, {98, 64, 513}, {101, 256, 1024}}) {
+      for (const Layout a : {Layout::rows, Layout::columns, Layout::padded, Layout::spread}) {
+        for (const Layout b : {Layout::rows, Layout::columns, Layout::spread}) {
+          expect_product(m, n, k, a, b, Layout::rows, 0.0, true);
+          expect_product(m, n, k, a, b, Layout::padded, 1.5, false);
+        }
       }
     }
   }
 }
 
+/// Every remainder of rows and columns by either form's tile.
+TEST_F(TileGemm, EveryEdgeOfATile) {
+  for (const cpu::TileKernels* form : test::tile_forms()) {
+    SCOPED_TRACE(form->name);
+    const test::WithTileForm with(form);
+    for (std::int64_t m = 32; m < 32 + form->rows; ++m) {
+      for (std::int64_t n = 64; n < 64 + form->columns; ++n) {
+        expect_product(m, n, 21, m % 2 == 0 ? Layout::rows : Layout::columns, Layout::rows, Layout::padded, 0.5, true);
+      }
+    }
+  }
+}
+
+/// Replicas on different processors then take the same step.
+TEST_F(TileGemm, GivesTheSameBitsInEveryForm) {
+  const auto forms = test::tile_forms();
+  if (forms.size() < 2) GTEST_SKIP() << "this processor has one form";
+  for (const Layout layout : {Layout::rows, Layout::columns}) {
+    const Array a = test::random_matrix(DType::f32, 75, 700, 1, layout), b = test::random_matrix(DType::f32, 700, 290, 2, layout);
+    std::vector<Array> results;
+    for (const cpu::TileKernels* form : forms) {
+      const test::WithTileForm with(form);
+      Array out = test::random_matrix(DType::f32, 75, 290, 3);
+      ASSERT_TRUE(cpu::tile_gemm(1.25, a.view, b.view, 0.5, out.view, {}));
+      results.push_back(std::move(out));
+    }
+    EXPECT_EQ(results[0].bytes, results[1].bytes);
+  }
+}
+
 TEST_F(TileGemm, LeavesOtherProductsToOthers) {
+  const test::WithTileForm with(test::tile_forms().back());
   const Array a = test::make_matrix(DType::f32, 64, 64), d = test::make_matrix(DType::f64, 64, 64), small = test::make_matrix(DType::f32, 8, 64);
   Array c = test::make_matrix(DType::f32, 64, 64, Layout::columns), e = test::make_matrix(DType::f64, 64, 64), f = test::make_matrix(DType::f32, 8, 64);
   EXPECT_FALSE(cpu::tile_gemm(1, a.view, a.view, 0, c.view, {}));
@@ -71,16 +117,20 @@ TEST_F(TileGemm, LeavesOtherProductsToOthers) {
 TEST_F(TileGemm, DoesNotDependOnTheThreadCount) {
   const int threads = omp_get_max_threads();
   const Array a = test::random_matrix(DType::f32, 301, 700, 1), b = test::random_matrix(DType::f32, 700, 290, 2);
-  std::vector<Array> results;
-  for (const int count : {1, 2, 3}) {
-    omp_set_num_threads(count);
-    Array out = test::make_matrix(DType::f32, 301, 290);
-    ASSERT_TRUE(cpu::tile_gemm(1.0, a.view, b.view, 0.0, out.view, {}));
-    results.push_back(std::move(out));
+  for (const cpu::TileKernels* form : test::tile_forms()) {
+    SCOPED_TRACE(form->name);
+    const test::WithTileForm with(form);
+    std::vector<Array> results;
+    for (const int count : {1, 2, 3}) {
+      omp_set_num_threads(count);
+      Array out = test::make_matrix(DType::f32, 301, 290);
+      ASSERT_TRUE(cpu::tile_gemm(1.0, a.view, b.view, 0.0, out.view, {}));
+      results.push_back(std::move(out));
+    }
+    omp_set_num_threads(threads);
+    EXPECT_EQ(results[0].bytes, results[1].bytes);
+    EXPECT_EQ(results[0].bytes, results[2].bytes);
   }
-  omp_set_num_threads(threads);
-  EXPECT_EQ(results[0].bytes, results[1].bytes);
-  EXPECT_EQ(results[0].bytes, results[2].bytes);
 }
 
 }  // namespace

@@ -1,0 +1,106 @@
+#include "kernels/cpu/tile_gemm.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "core/error.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/tile_kernels.h"
+
+namespace panther::cpu {
+namespace {
+
+/// Below this, packing costs more than the product saves.
+constexpr std::int64_t kSmallestRows = 32, kSmallestColumns = 16, kSmallestDepth = 16;
+
+const TileKernels* g_forced = nullptr;
+
+const TileKernels* own_kernels() noexcept {
+  switch (tile_form(tile_processor())) {
+    case TileForm::avx512: return tile_kernels_avx512();
+    case TileForm::avx2: return tile_kernels_avx2();
+    case TileForm::none: break;
+  }
+  return nullptr;
+}
+
+const TileKernels* kernels() noexcept {
+  static const TileKernels* const own = own_kernels();
+  return g_forced != nullptr ? g_forced : own;
+}
+
+const TileKernels& needed_kernels(const char* who) {
+  const TileKernels* const chosen = kernels();
+  PANTHER_CHECK(chosen != nullptr, who, " without has_tile_gemm()");
+  return *chosen;
+}
+
+/// Rows [row, row + rows) and columns [column, column + columns) of a product.
+TileProduct part(const TileProduct& whole, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t columns) {
+  TileProduct result = whole;
+  result.rows = rows;
+  result.columns = columns;
+  result.a.data += row * whole.a.row;
+  result.b.data += column * whole.b.column;
+  result.c += row * whole.c_row + column;
+  if (whole.bias != nullptr) result.bias += column;
+  return result;
+}
+
+Strided strided(const TensorView& view) { return {view.as<const float>(), view.strides[0], view.strides[1]}; }
+
+/// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
+TileMemory* worker_memory(std::int64_t count) {
+  thread_local std::unique_ptr<TileMemory[]> kept;
+  thread_local std::int64_t size = 0;
+  if (size < count) {
+    kept.reset();
+    size = 0;
+    kept = std::make_unique_for_overwrite<TileMemory[]>(static_cast<std::size_t>(count));
+    size = count;
+  }
+  return kept.get();
+}
+
+}  // namespace
+
+bool has_tile_gemm() noexcept { return kernels() != nullptr; }
+
+void force_tile_kernels(const TileKernels* forced) noexcept { g_forced = forced; }
+
+Slivers tile_pack(Strided b, std::int64_t columns, std::int64_t depth, float* memory) {
+  needed_kernels("tile_pack").pack(b, columns, depth, memory);
+  return {memory, columns, depth};
+}
+
+std::int64_t tile_row_count() noexcept { return kernels() != nullptr ? kernels()->rows : kMostTileRows; }
+
+void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, SliverPart part, float* c, std::int64_t c_row) {
+  needed_kernels("tile_rows").multiply_rows(rows, alpha, a, b, part, c, c_row);
+}
+
+bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
+  const std::int64_t rows = c_MN.shape[0], columns = c_MN.shape[1], depth = a_MK.shape[1];
+  const TileKernels* const chosen = kernels();
+  const bool fits = chosen != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
+                    (bias_N.data == nullptr || bias_N.strides[0] == 1) && rows >= kSmallestRows && columns >= kSmallestColumns && depth >= kSmallestDepth;
+  if (!fits) return false;
+  const TileProduct product{rows, columns, depth, static_cast<float>(alpha), static_cast<float>(beta), strided(a_MK), strided(b_KN), c_MN.as<float>(),
+                            c_MN.strides[0], bias_N.as<const float>()};
+  // A task packs its columns of b itself, so it should have many rows; every thread should have a task.
+  const std::int64_t wanted = std::min<std::int64_t>(thread_count(), (rows + kTileRowBlock - 1) / kTileRowBlock);
+  const std::int64_t share = ((rows + wanted - 1) / wanted + chosen->rows - 1) / chosen->rows * chosen->rows;
+  const std::int64_t row_parts = (rows + share - 1) / share, column_parts = (columns + kTileColumnBlock - 1) / kTileColumnBlock;
+  // Neighbouring tasks share rows of a: a worker takes neighbours.
+  const std::int64_t tasks = row_parts * column_parts, workers = std::min(tasks, worker_count());
+  TileMemory* const memory = worker_memory(workers);
+  parallel_for(workers, rows * columns * (depth + 8) / 8, [&](std::int64_t worker) {
+    for (std::int64_t task = tasks * worker / workers; task < tasks * (worker + 1) / workers; ++task) {
+      const std::int64_t row = task / column_parts * share, column = task % column_parts * kTileColumnBlock;
+      chosen->multiply_block(part(product, row, std::min(share, rows - row), column, std::min(kTileColumnBlock, columns - column)), memory[worker]);
+    }
+  });
+  return true;
+}
+
+}  // namespace panther::cpu
