@@ -1,0 +1,36 @@
+#pragma once
+// Memory for one value of each trained parameter's size, cut into the buckets that are sent, and the exchange that sums them over ranks.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/collective.h"
+#include "comm/exchange/exchange.h"
+#include "runtime/layers/layer.h"
+#include "runtime/parallel/gradient_sync.h"
+
+namespace panther::runtime {
+
+/// All ranks construct it together. Throws InvalidArgument when ranks have other parameters or settings, and for parameters on several devices.
+struct ParameterBuckets {
+  ParameterBuckets(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config);
+
+  Stream compute_stream() const;
+  /// This rank's codec state, between steps: host tensors of their own.
+  NamedTensors codec_state() const;
+  /// As GradientSync::load_codec_state().
+  void load_codec_state(const std::map<std::string, at::Tensor>& state);
+
+  std::vector<ParameterInfo> parameters;   ///< those that are trained
+  comm::BucketPlan plan;
+  std::vector<at::Tensor> memory;          ///< by bucket
+  std::vector<at::Tensor> values;          ///< by slot, which counts `parameters`: a view of its bucket
+  Device device;
+  std::unique_ptr<comm::Exchange> exchange;  ///< last: its thread ends before the memory goes
+
+ private:
+  void allocate();
+};
+
+}  // namespace panther::runtime
