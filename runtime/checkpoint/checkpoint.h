@@ -1,6 +1,7 @@
 #pragma once
 // Checkpoints: checkpoints/step_<n>/{manifest.json, model.safetensors, optimizer.safetensors, config.toml, config.json, DONE}
-// and, where the exchange's codec has state, exchange_rank_<r>.safetensors of every rank.
+// and, where there is such state, exchange_rank_<r>.safetensors of every rank (codecs, ranks that train alone between exchanges) and
+// average.safetensors (train.average_decay).
 // Written into a temporary folder, fsynced, DONE last, renamed, `latest` renamed into place. Fixed signs are a seed: zero bytes.
 // DONE holds the size and CRC-32C of the manifest, the manifest those of every other file, chunk by chunk.
 #include <cstdint>
@@ -40,6 +41,7 @@ struct TrainingState {
   std::uint64_t config_hash = 0;     ///< of the keys that shape the model
   NamedTensors model;                ///< trained parameters
   NamedTensors optimizer;
+  NamedTensors average;              ///< average of the trained parameters over the steps; empty: none
   std::vector<LayerFacts> layers;    ///< sketch specs and seed keys
   DataShape shape;                   ///< what the model was built for
   int exchange_ranks = 0;            ///< > 0: save() takes in what write_exchange_state() of so many ranks wrote for this step
@@ -49,6 +51,8 @@ struct TrainingState {
 /// Codec state of one rank beside the checkpoints, for the save() of the same step, which takes it in: the ranks' states never meet in one
 /// memory. Every rank calls it, on a file system that all share, then they meet, then rank 0 saves. Throws Io.
 PANTHER_RUNTIME_API void write_exchange_state(const std::filesystem::path& checkpoints_folder, std::int64_t step, int rank, const NamedTensors& state);
+/// The average of the parameters in a checkpoint, which may have none.
+PANTHER_RUNTIME_API std::filesystem::path average_file(const std::filesystem::path& step_folder);
 /// Number of ranks whose codec state a checkpoint holds.
 PANTHER_RUNTIME_API int exchange_ranks_of(const std::filesystem::path& step_folder);
 /// The file of a rank's codec state in a checkpoint.

@@ -10,6 +10,7 @@ namespace panther::runtime {
 
 inline constexpr const char* kModelFile = "model.safetensors";
 inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
+inline constexpr const char* kAverageFile = "average.safetensors";
 inline constexpr const char* kConfigFile = "config.toml";
 inline constexpr const char* kModelJsonFile = "config.json";
 inline constexpr const char* kManifestFile = "manifest.json";

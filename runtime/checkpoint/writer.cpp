@@ -61,6 +61,7 @@ void write_contents(const fs::path& checkpoints, const fs::path& folder, const T
   info.shape = state.shape;
   manifest.files.push_back(write_tensors(folder, kModelFile, state.model, state.step));
   manifest.files.push_back(write_tensors(folder, kOptimizerFile, state.optimizer, state.step));
+  if (!state.average.empty()) manifest.files.push_back(write_tensors(folder, kAverageFile, state.average, state.step));
   manifest.files.push_back(write_text(folder, kConfigFile, state.config_toml));
   manifest.files.push_back(write_text(folder, kModelJsonFile, state.model_json.empty() ? "{}\n" : state.model_json));
   for (int rank = 0; rank < state.exchange_ranks; ++rank) manifest.files.push_back(take_exchange_state(checkpoints, folder, state.step, rank));
@@ -120,6 +121,8 @@ void write_exchange_state(const fs::path& checkpoints_folder, std::int64_t step,
   write_tensors(file.parent_path(), file.filename().c_str(), state, step);
 }
 
+fs::path average_file(const fs::path& step_folder) { return step_folder / kAverageFile; }
+
 fs::path exchange_state_file(const fs::path& step_folder, int rank) { return step_folder / exchange_name(rank); }
 
 int exchange_ranks_of(const fs::path& step_folder) {
@@ -164,6 +167,7 @@ void CheckpointWriter::save(const TrainingState& state) {
   TrainingState copy = state;
   copy.model = copied_to_host(state.model);
   copy.optimizer = copied_to_host(state.optimizer);
+  copy.average = copied_to_host(state.average);
   impl_->thread = std::thread([impl = impl_.get(), copy = std::move(copy)] {
     try {
       save_now(impl->checkpoints, impl->config, copy);

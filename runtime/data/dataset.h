@@ -74,6 +74,7 @@ PANTHER_RUNTIME_API Share share_of(std::int64_t total, int world_size, int rank)
 struct StepBatch {
   std::vector<Batch> micro;
   std::int64_t global_targets = 0;   ///< targets of the whole global batch, over all ranks
+  std::int64_t local_targets = 0;    ///< targets of this rank's share
   std::int64_t next_position = 0;    ///< the cursor after this step
   double wait_seconds = 0;           ///< time the caller waited for it
 };

@@ -61,6 +61,7 @@ struct Loader::Impl {
     position += options.global_batch;
     step.next_position = position;
     step.global_targets = options.global_batch * dataset->shape().targets_per_sample();
+    step.local_targets = mine.count * dataset->shape().targets_per_sample();
     return step;
   }
 

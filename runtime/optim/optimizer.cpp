@@ -39,19 +39,23 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config, std::vector
   return optimizer_registry().at(config.kind).make(config, std::move(parameters));
 }
 
+double norm_of(const std::vector<at::Tensor>& tensors) {
+  if (tensors.empty()) return 0;
+  std::vector<TensorView> views;
+  views.reserve(tensors.size());
+  for (const at::Tensor& tensor : tensors) views.push_back(view_of(tensor));
+  const at::Tensor sum = at::empty({1}, tensors.front().options().dtype(at::kDouble));
+  const Device device = views.front().device;
+  runtime_kernels(device.kind).sum_of_squares(views, view_of(sum), current_stream(device));
+  return std::sqrt(sum.item<double>());
+}
+
 double gradient_norm(const std::vector<ParameterInfo>& parameters) {
   std::vector<at::Tensor> gradients;
   for (const ParameterInfo& parameter : parameters) {
     if (parameter.tensor.grad().defined()) gradients.push_back(parameter.tensor.grad().detach());
   }
-  if (gradients.empty()) return 0;
-  std::vector<TensorView> views;
-  views.reserve(gradients.size());
-  for (const at::Tensor& gradient : gradients) views.push_back(view_of(gradient));
-  const at::Tensor sum = at::empty({1}, gradients.front().options().dtype(at::kDouble));
-  const Device device = views.front().device;
-  runtime_kernels(device.kind).sum_of_squares(views, view_of(sum), current_stream(device));
-  return std::sqrt(sum.item<double>());
+  return norm_of(gradients);
 }
 
 double clip_scale(double norm, double clip) {

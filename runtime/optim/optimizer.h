@@ -52,7 +52,9 @@ PANTHER_RUNTIME_API const OptimizerRegistry& optimizer_registry();
 /// The parameters' tensors are shared, contiguous, all f32 or f64 and on one device. Throws InvalidArgument or Unsupported naming the parameter.
 PANTHER_RUNTIME_API std::unique_ptr<Optimizer> make_optimizer(const OptimConfig& config, std::vector<ParameterInfo> parameters);
 
-/// Global 2-norm of all gradients in f64 (one fused pass; one host synchronisation on CUDA); nan or inf when any element is.
+/// Global 2-norm of tensors of one device in f64 (one fused pass; one host synchronisation on CUDA); nan or inf when any element is.
+PANTHER_RUNTIME_API double norm_of(const std::vector<at::Tensor>& tensors);
+/// norm_of() all gradients.
 PANTHER_RUNTIME_API double gradient_norm(const std::vector<ParameterInfo>& parameters);
 /// Factor that clips `norm` to `clip`; 1 when off or below, and for a norm that is not finite (such a step is skipped). Pure.
 PANTHER_RUNTIME_API double clip_scale(double norm, double clip);

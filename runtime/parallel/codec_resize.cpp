@@ -11,6 +11,7 @@ std::map<std::string, at::Tensor> resized_codec_state(const std::vector<std::map
   std::map<std::string, at::Tensor> sums, result;
   for (const auto& state : before) {
     for (const auto& [name, tensor] : state) {
+      if (name.starts_with("own/")) continue;
       if (!name.ends_with("/residual")) {
         result.emplace(name, tensor);
         continue;

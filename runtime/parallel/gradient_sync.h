@@ -11,6 +11,7 @@
 #include "runtime/export.h"
 #include "runtime/layers/layer.h"
 #include "runtime/optim/optimizer.h"
+#include "runtime/parallel/local_schedule.h"
 
 namespace panther::runtime {
 
@@ -27,6 +28,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   std::string interface_address;           ///< gloo: address or interface to bind
   comm::CodecSettings codec;
   comm::AutoSettings automatic;            ///< section `auto`
+  LocalConfig local;
   void fields(FieldVisitor& v);
 };
 

@@ -8,11 +8,13 @@
 #include <memory>
 #include <optional>
 
+#include "comm/group.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "runtime/observe/metrics.h"
 #include "runtime/observe/peak_flops.h"
 #include "runtime/observe/progress.h"
+#include "runtime/parallel/local_steps.h"
 #include "runtime/tensor/view_of.h"
 #include "runtime/train/resume.h"
 #include "runtime/train/stop_signals.h"
@@ -48,12 +50,19 @@ class TrainingLoop {
  public:
   TrainingLoop(Session& session, const RunFolder& folder)
       : session_(session), config_(session.config()), folder_(folder),
-        sync_(session.built.parameters, *session.world.collective, config_.comm),
+        alone_(config_.comm.local.every > 0 ? make_alone(session.world) : nullptr),
+        sync_(session.built.parameters, alone_ ? *alone_ : *session.world.collective, config_.comm),
         loader_(session.data.train, loader_options()),
         parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
                static_cast<std::uint64_t>(config_.seed), config_.comm.verify_every, exchange_unit(config_, session.bf16())} {
     sync_.set_trace(communication_trace());
-    resume_exchange(session, sync_);
+    if (alone_) {
+      local_.emplace(session.built.parameters, *session.world.collective, config_.comm, config_.train.steps);
+      local_->set_trace(communication_trace());
+      resume_local(session, *local_);
+    } else {
+      resume_exchange(session, sync_);
+    }
     if (!session.world.leader()) return;
     metrics_.emplace(folder.path, session.step);
     progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
@@ -81,6 +90,14 @@ class TrainingLoop {
     return halves ? 0x1p-8 : config.dtype == "f64" ? 0x1p-53 : 0x1p-24;
   }
 
+  /// Of a rank that takes a step without the others.
+  static std::unique_ptr<comm::Collective> make_alone(const World& world) {
+    comm::GroupOptions options;
+    options.backend = "self";
+    options.device = world.device;
+    return comm::make_collective(options);
+  }
+
   LoaderOptions loader_options() const {
     return {.seed = static_cast<std::uint64_t>(config_.seed), .global_batch = config_.train.global_batch,
             .accumulate = config_.train.accumulate, .rank = session_.world.rank(), .world_size = session_.world.size(),
@@ -91,20 +108,46 @@ class TrainingLoop {
   bool one_step() {
     trace_window();
     const SteadyTime begin = std::chrono::steady_clock::now();
-    const StepBatch batch = loader_.next();
+    StepBatch batch = loader_.next();
+    const std::int64_t targets = batch.global_targets;
     const double lr = config_.optim.lr * schedule_factor(config_.schedule, session_.step, config_.train.steps);
     const comm::ControlWord wish{.stop = stop_requested(), .checkpoint = take_checkpoint_request(), .nonfinite = false};
-    const StepResult result = train_step(parts_, batch, session_.step, lr, wish);
+    if (local_) {
+      local_->before_step(session_.step);
+      batch.global_targets = batch.local_targets;
+    }
+    StepResult result = train_step(parts_, batch, session_.step, lr, local_ ? comm::ControlWord{} : wish);
     ++session_.step;
     session_.position = batch.next_position;
     count_nonfinite(result);
-    account(result, batch, since(begin));
-    report(result, lr, since(begin), batch.global_targets);
+    if (local_) come_together(wish, result);
+    update_average(result);
+    account(result, targets, since(begin));
+    report(result, lr, since(begin), targets);
     const bool last = session_.step == config_.train.steps;
     if (due(config_.train.eval_every) || last) validate();
     const comm::ControlWord& agreed = result.exchange.control;
     if (due(config_.checkpoint.every) || last || agreed.checkpoint || agreed.stop) save();
     return agreed.stop;
+  }
+
+  /// What ranks that train alone have to say to each other after this step, in the place of the step's own exchange.
+  void come_together(comm::ControlWord wish, StepResult& result) {
+    const SteadyTime begin = std::chrono::steady_clock::now();
+    local_->observe(wish, result.loss);
+    std::optional<comm::ExchangeReport> report = local_->after_step(session_.step);
+    result.exchange = report ? *std::move(report) : comm::ExchangeReport{};
+    result.times.exposed_seconds += since(begin);
+    if (result.exchange.control.nonfinite && session_.world.leader()) log_warn("the ranks' moves were not put together", {{"step", session_.step}, {"why", "one is not finite"}});
+  }
+
+  void update_average(const StepResult& result) {
+    if (!session_.average || result.skipped || !due(config_.train.average_every)) return;
+    const std::int64_t updates = session_.step / config_.train.average_every - 1;
+    if (local_) return session_.average->update(local_->common(), updates);
+    std::vector<at::Tensor> values;
+    for (const ParameterInfo& parameter : session_.average->parameters()) values.push_back(parameter.tensor.detach());
+    session_.average->update(values, updates);
   }
 
   void warn_of_endless_warm_up() const {
@@ -134,11 +177,11 @@ class TrainingLoop {
     }
   }
 
-  void account(const StepResult& result, const StepBatch& batch, double step_seconds) {
+  void account(const StepResult& result, std::int64_t targets, double step_seconds) {
     if (session_.step == outcome_.first_step + 1) outcome_.first_loss = result.loss;
     outcome_.last_loss = result.loss;
     outcome_.training_seconds += step_seconds;
-    outcome_.targets += batch.global_targets;
+    outcome_.targets += targets;
     StepTimes& sum = outcome_.mean_times;
     sum.data_seconds += result.times.data_seconds;
     sum.forward_seconds += result.times.forward_seconds;
@@ -199,23 +242,42 @@ class TrainingLoop {
     metrics_->write(session_.step, scalars);
   }
 
+  Evaluation evaluate_now() {
+    return evaluate(*session_.built.model, *session_.data.validation, session_.world, config_.train.eval_batches, config_.train.global_batch, session_.bf16());
+  }
+
+  /// Ranks that train alone: the parameters they have in common, while the result lives.
+  SwappedParameters common_parameters() const {
+    return local_ ? SwappedParameters(local_->parameters(), local_->common()) : SwappedParameters();
+  }
+
   void validate() {
-    outcome_.last_validation = evaluate(*session_.built.model, *session_.data.validation, session_.world, config_.train.eval_batches,
-                                        config_.train.global_batch, session_.bf16());
+    {
+      const SwappedParameters common = common_parameters();
+      outcome_.last_validation = evaluate_now();
+    }
+    Scalars losses{{"val/loss", outcome_.last_validation.loss}};
+    if (session_.average) {
+      const SwappedParameters swapped(session_.average->parameters(), session_.average->values());
+      losses.emplace_back("val/average_loss", evaluate_now().loss);
+    }
     if (!metrics_) return;
-    metrics_->write(session_.step, {{"val/loss", outcome_.last_validation.loss}});
-    progress_->note(concat("step ", session_.step, ": validation loss ", std::round(outcome_.last_validation.loss * 1e4) / 1e4));
+    metrics_->write(session_.step, losses);
+    const auto rounded = [](double loss) { return std::round(loss * 1e4) / 1e4; };
+    progress_->note(concat("step ", session_.step, ": validation loss ", rounded(losses.front().second),
+                           losses.size() > 1 ? concat(", of the averaged parameters ", rounded(losses.back().second)) : ""));
   }
 
   /// All ranks together: where the codec has state, each brings its own.
   void save() {
     const TimelineRange range("checkpoint", session_.step);
-    const bool with_exchange = !sync_.stateless();
+    const bool with_exchange = local_.has_value() || !sync_.stateless();
     if (with_exchange) {
-      write_exchange_state(folder_.checkpoints(), session_.step, session_.world.rank(), sync_.codec_state());
+      write_exchange_state(folder_.checkpoints(), session_.step, session_.world.rank(), local_ ? local_state(session_, *local_) : sync_.codec_state());
       session_.world.collective->barrier(session_.world.deadline());
     }
     if (!writer_) return;
+    const SwappedParameters common = common_parameters();
     TrainingState state = session_.state();
     state.exchange_ranks = with_exchange ? session_.world.size() : 0;
     writer_->save(state);
@@ -250,7 +312,9 @@ class TrainingLoop {
   Session& session_;
   const RunConfig& config_;
   const RunFolder& folder_;
+  std::unique_ptr<comm::Collective> alone_;  ///< comm.local: what gradients are summed over
   GradientSync sync_;
+  std::optional<LocalSteps> local_;
   Loader loader_;
   StepParts parts_;
   std::optional<MetricsWriter> metrics_;

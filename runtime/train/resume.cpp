@@ -26,6 +26,18 @@ void load_parameters(const BuiltModel& built, const fs::path& checkpoint) {
   refresh_layers(*built.model);
 }
 
+namespace {
+
+/// A checkpoint without an average starts one at its parameters.
+void resume_average(Session& session, const CheckpointInfo& info) {
+  if (!session.average) return;
+  if (info.file_bytes.contains(average_file(info.folder).filename().string())) return load_tensors(average_file(info.folder), session.average->state());
+  session.average.emplace(session.built.parameters, session.config().train.average_decay);
+  if (session.world.leader()) log_warn("the average of the parameters starts anew", {{"checkpoint", info.folder.string()}, {"why", "the checkpoint holds none"}});
+}
+
+}  // namespace
+
 void resume_session(Session& session, const RunFolder& folder, const std::string& how) {
   if (how.empty()) return;
   std::string chosen;
@@ -51,6 +63,7 @@ void resume_session(Session& session, const RunFolder& folder, const std::string
   load_parameters(session.built, info.folder);
   load_tensors(info.folder / "optimizer.safetensors", session.optimizer->state());
   session.optimizer->set_steps_taken(info.optimizer_steps);
+  resume_average(session, info);
   session.step = info.step;
   session.position = info.position;
   session.nonfinite_skipped = info.nonfinite_skipped;
@@ -58,22 +71,54 @@ void resume_session(Session& session, const RunFolder& folder, const std::string
   if (session.world.leader()) log_info("resumed", {{"checkpoint", info.folder.string()}, {"step", info.step}});
 }
 
-void resume_exchange(const Session& session, GradientSync& sync) {
-  if (session.resumed_from.empty() || sync.stateless()) return;
+namespace {
+
+constexpr const char* kOptimizerSteps = "optimizer/steps";
+
+/// What this rank goes on from, of the states that ranks left in the checkpoint; nullopt where there is none.
+std::optional<std::map<std::string, at::Tensor>> rank_state(const Session& session) {
+  if (session.resumed_from.empty()) return {};
   const int stored = exchange_ranks_of(session.resumed_from), ranks = session.world.size();
-  if (stored == ranks) return sync.load_codec_state(read_tensors(exchange_state_file(session.resumed_from, session.world.rank())));
+  if (stored == ranks) return read_tensors(exchange_state_file(session.resumed_from, session.world.rank()));
   if (stored == 0) {
-    if (!session.world.leader()) return;
-    log_warn("resume is not bit-exact: the codec's state starts fresh", {{"comm.exchange", session.config().comm.exchange},
-                                                                         {"checkpoint", session.resumed_from.string()}, {"why", "the checkpoint holds none"}});
-    return;
+    if (session.world.leader()) {
+      log_warn("resume is not bit-exact: the exchange's state starts fresh", {{"comm.exchange", session.config().comm.exchange},
+                                                                              {"checkpoint", session.resumed_from.string()}, {"why", "the checkpoint holds none"}});
+    }
+    return {};
   }
   std::vector<std::map<std::string, at::Tensor>> before;
   for (int rank = 0; rank < stored; ++rank) before.push_back(read_tensors(exchange_state_file(session.resumed_from, rank)));
-  sync.load_codec_state(resized_codec_state(before, ranks));
-  if (!session.world.leader()) return;
-  log_warn("resume is not bit-exact: residuals are shared out anew", {{"comm.exchange", session.config().comm.exchange},
-                                                                      {"why", concat("the checkpoint holds those of ", stored, " ranks, there are ", ranks)}});
+  if (session.world.leader()) {
+    log_warn("resume is not bit-exact: residuals are shared out anew", {{"comm.exchange", session.config().comm.exchange},
+                                                                        {"why", concat("the checkpoint holds those of ", stored, " ranks, there are ", ranks)}});
+  }
+  return resized_codec_state(before, ranks);
+}
+
+}  // namespace
+
+void resume_exchange(const Session& session, GradientSync& sync) {
+  if (sync.stateless()) return;
+  if (const auto state = rank_state(session)) sync.load_codec_state(*state);
+}
+
+NamedTensors local_state(Session& session, const LocalSteps& local) {
+  NamedTensors state = local.state();
+  for (const auto& [name, tensor] : session.optimizer->state()) state.emplace_back("optimizer/" + name, tensor);
+  state.emplace_back(kOptimizerSteps, at::full({1}, session.optimizer->steps_taken(), at::TensorOptions().dtype(at::kLong)));
+  return state;
+}
+
+void resume_local(Session& session, LocalSteps& local) {
+  const auto state = rank_state(session);
+  if (!state) return;
+  local.load_state(*state);
+  const at::NoGradGuard no_grad;
+  for (auto& [name, tensor] : session.optimizer->state()) {
+    if (const auto stored = state->find("optimizer/" + name); stored != state->end()) tensor.copy_(stored->second.view_as(tensor));
+  }
+  if (const auto steps = state->find(kOptimizerSteps); steps != state->end()) session.optimizer->set_steps_taken(steps->second.item<std::int64_t>());
 }
 
 }  // namespace panther::runtime

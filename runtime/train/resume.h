@@ -4,6 +4,7 @@
 
 #include "runtime/export.h"
 #include "runtime/parallel/gradient_sync.h"
+#include "runtime/parallel/local_steps.h"
 #include "runtime/train/run_folder.h"
 #include "runtime/train/session.h"
 
@@ -14,9 +15,14 @@ namespace panther::runtime {
 /// checkpoint is another one, Unsupported for a newer version, Corrupt for a damaged file that was asked for by path.
 PANTHER_RUNTIME_API void resume_session(Session& session, const RunFolder& folder, const std::string& how);
 
-/// Codec state of the checkpoint that resume_session() took: bit for bit at the same number of ranks, else dropped with a warning. All ranks
-/// together, after `sync` was made.
+/// Codec state of the checkpoint that resume_session() took: bit for bit at the same number of ranks, else shared out anew with a warning. All
+/// ranks together, after `sync` was made.
 PANTHER_RUNTIME_API void resume_exchange(const Session& session, GradientSync& sync);
+
+/// The same for ranks that train alone between exchanges: their own parameters and optimizers too.
+PANTHER_RUNTIME_API void resume_local(Session& session, LocalSteps& local);
+/// What each rank saves for it.
+PANTHER_RUNTIME_API NamedTensors local_state(Session& session, const LocalSteps& local);
 
 /// Model parameters alone, for evaluate and generate.
 PANTHER_RUNTIME_API void load_parameters(const BuiltModel& built, const std::filesystem::path& checkpoint);

@@ -16,6 +16,8 @@ void TrainSection::fields(FieldVisitor& v) {
   v.field("eval_every", eval_every, {.help = "steps between evaluations; 0 = only at the end", .unit = "steps", .min = 0});
   v.field("eval_batches", eval_batches, {.help = "global batches per evaluation", .min = 1});
   v.field("log_every", log_every, {.help = "steps between lines of metrics", .unit = "steps", .min = 1});
+  v.field("average_decay", average_decay, {.help = "keep an exponential average of the parameters with this memory (0.999), and evaluate it too; 0 = none", .min = 0, .max = 0.9999999});
+  v.field("average_every", average_every, {.help = "steps between its updates", .unit = "steps", .min = 1});
   v.field("init_from", init_from, {.help = "checkpoint or safetensors file with dense weights to start from"});
   v.field("deterministic", deterministic, {.help = "the same bits in two runs with the same ranks"});
 }
@@ -53,6 +55,15 @@ void check_contradictions(const LoadedConfig& loaded) {
                   " micro-batches cannot be cut from ", at("train.global_batch"), " = ", c.train.global_batch, " samples");
   PANTHER_REQUIRE(c.comm.verify_every == 0 || !c.comm.codec.compress_sketched, at("comm.verify_every"), ": gradients of sketched layers that a codec changes do not fit together any more; leave ",
                   at("comm.codec.compress_sketched"), " = false, or set comm.verify_every = 0");
+  if (c.comm.local.every > 0) {
+    LocalSchedule(c.comm.local, c.train.steps);
+    for (const auto& [key, every] : {std::pair{"checkpoint.every", c.checkpoint.every}, {"train.eval_every", c.train.eval_every}, {"train.average_every", c.train.average_decay > 0 ? c.train.average_every : 0}}) {
+      PANTHER_REQUIRE(every % c.comm.local.every == 0, at(key), ": after ", every, " steps the ranks have no parameters in common, they come together every ",
+                      at("comm.local.every"), " = ", c.comm.local.every, "; choose a multiple of it");
+    }
+    PANTHER_REQUIRE(c.comm.verify_every == 0, at("comm.verify_every"), ": with ", at("comm.local.every"), " = ", c.comm.local.every,
+                    " no gradients are exchanged that could be compared; set it to 0");
+  }
   for (std::size_t i = 0; i < c.sketch.size(); ++i) {
     const std::string key = concat("sketch[", i, "]");
     PANTHER_REQUIRE(!c.sketch[i].match.empty(), at((key + ".match").c_str()), ": give the layers this rule is for, e.g. \"blocks.*.mlp.*\"");

@@ -32,6 +32,8 @@ struct PANTHER_RUNTIME_API TrainSection {
   std::int64_t eval_every = 250;    ///< steps; 0 = only at the end
   std::int64_t eval_batches = 16;   ///< global batches per evaluation
   std::int64_t log_every = 10;      ///< steps between metric lines
+  double average_decay = 0;         ///< of the average of the parameters that is evaluated and kept too; 0 = none
+  std::int64_t average_every = 1;   ///< steps between its updates
   std::string init_from;            ///< safetensors file or checkpoint with dense weights to start from
   bool deterministic = true;        ///< same bits in two runs with the same ranks
   void fields(FieldVisitor& v);

@@ -65,6 +65,7 @@ TrainingState Session::state() {
   state.config_hash = model_hash(config);
   state.model = stored_tensors_of(*built.model);
   state.optimizer = optimizer->state();
+  if (average) state.average = average->state();
   state.layers = built.layers;
   state.shape = data.train->shape();
   return state;
@@ -82,6 +83,7 @@ std::unique_ptr<Session> open_session(LoadedConfig loaded, const RankFacts& fact
   session->built = build_model(session->loaded, session->data.train->shape(), session->world.device);
   if (!config.train.init_from.empty()) initialise_from_file(*session->built.model, start_weights(session->loaded));
   session->optimizer = make_optimizer(config.optim, session->built.parameters);
+  if (config.train.average_decay > 0) session->average.emplace(session->built.parameters, config.train.average_decay);
   return session;
 }
 

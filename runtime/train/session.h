@@ -2,9 +2,11 @@
 // Everything a training or evaluation process holds, built in the right order from one configuration.
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "runtime/export.h"
+#include "runtime/optim/parameter_average.h"
 #include "runtime/train/cost.h"
 #include "runtime/train/run_config.h"
 #include "runtime/train/world.h"
@@ -27,6 +29,7 @@ struct PANTHER_RUNTIME_API Session {
   Datasets data;
   BuiltModel built;
   std::unique_ptr<Optimizer> optimizer;
+  std::optional<ParameterAverage> average;  ///< train.average_decay
   std::int64_t step = 0;                  ///< next step
   std::int64_t position = 0;              ///< next global sample
   std::int64_t nonfinite_skipped = 0;
