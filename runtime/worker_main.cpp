@@ -16,6 +16,7 @@ int dispatch(int argc, char** argv) {
   panther::Registry<int (*)(const Words&)> commands("command");
   commands.add("train", panther::runtime::train_command);
   commands.add("evaluate", panther::runtime::evaluate_command);
+  commands.add("average", panther::runtime::average_command);
   commands.add("generate", panther::runtime::generate_command);
   commands.add("inspect", panther::runtime::inspect_command);
   commands.add("doctor", panther::runtime::doctor_command);

@@ -12,8 +12,9 @@ const std::vector<Subcommand>& subcommands() {
   static const std::vector<Subcommand> kList{
       {"train", "CONFIG.toml [--nproc N] [--set KEY=VALUE]... [--resume auto|PATH] [--dry-run]", "train a model", "panther-worker"},
       {"launch", "[--nproc N] [--] PROGRAM [ARGUMENTS]...", "start ranks of your own program", nullptr},
-      {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]", "continue a text", "panther-worker"},
-      {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--json]", "loss of a checkpoint on the validation data", "panther-worker"},
+      {"generate", "CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S] [--average]", "continue a text", "panther-worker"},
+      {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--average] [--json]", "loss of a checkpoint on the validation data", "panther-worker"},
+      {"average", "CHECKPOINT... -o FOLDER [--last N]", "the mean of several checkpoints as a new one", "panther-worker"},
       {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", "panther-worker"},
       {"doctor", "", "what works on this machine, and the remedy for what does not", "panther-worker"},
       {"schema", "", "the configuration's schema as JSON", "panther-worker"},

@@ -99,6 +99,8 @@ PANTHER_RUNTIME_API CheckpointInfo verify_checkpoint(const std::filesystem::path
 /// Newest valid checkpoint under `checkpoints_folder`, and those that were passed over with the reason.
 PANTHER_RUNTIME_API std::optional<CheckpointInfo> newest_valid(const std::filesystem::path& checkpoints_folder,
                                                                std::vector<SkippedCheckpoint>& skipped);
+/// The finished checkpoints of a folder that holds several, by step; their contents are not checked. Throws Io.
+PANTHER_RUNTIME_API std::vector<std::filesystem::path> finished_checkpoints(const std::filesystem::path& checkpoints_folder);
 /// Copies stored tensors into the given ones, whatever their device; floating dtypes convert. Throws InvalidArgument listing
 /// every missing, surplus or misshapen name (both shapes), before anything is written.
 PANTHER_RUNTIME_API void load_tensors(const std::filesystem::path& safetensors_file, const NamedTensors& into);

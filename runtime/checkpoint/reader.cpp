@@ -123,6 +123,14 @@ std::vector<fs::path> candidates(const fs::path& checkpoints) {
 
 }  // namespace
 
+std::vector<fs::path> finished_checkpoints(const fs::path& checkpoints_folder) {
+  std::vector<fs::path> result;
+  for (const std::int64_t step : steps_in(checkpoints_folder)) {
+    if (is_finished(checkpoints_folder / step_name(step))) result.push_back(checkpoints_folder / step_name(step));
+  }
+  return result;
+}
+
 CheckpointInfo verify_checkpoint(const fs::path& folder) {
   const Manifest manifest = parse_manifest(sealed_manifest(folder), (folder / kManifestFile).string());
   CheckpointInfo info = manifest.info;

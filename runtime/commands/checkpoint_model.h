@@ -13,7 +13,8 @@ struct CheckpointModel {
   Device device;
 };
 
-/// `given` as users write it (run folder, checkpoints folder, step folder). Verified before it is read.
-CheckpointModel open_checkpoint_model(const std::string& given, const std::string& device);
+/// `given` as users write it (run folder, checkpoints folder, step folder). Verified before it is read. `average`: with the average of the
+/// parameters; throws InvalidArgument where the checkpoint holds none.
+CheckpointModel open_checkpoint_model(const std::string& given, const std::string& device, bool average = false);
 
 }  // namespace panther::runtime

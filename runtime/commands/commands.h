@@ -9,6 +9,8 @@ using Words = std::vector<std::string>;
 
 int train_command(const Words& words);
 int evaluate_command(const Words& words);
+/// Writes the mean of several checkpoints as a new one.
+int average_command(const Words& words);
 int generate_command(const Words& words);
 int inspect_command(const Words& words);
 int doctor_command(const Words& words);

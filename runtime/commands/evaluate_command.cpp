@@ -15,6 +15,7 @@ int evaluate_command(const Words& words) {
   const Arguments arguments("panther evaluate CHECKPOINT [options]",
                             {{"--data", "PATH", "other data than the run's (data.path)"},
                              {"--batches", "N", "global batches; 0 = all validation data (train.eval_batches)"},
+                             {"--average", "", "the average of the parameters (train.average_decay) instead of the last ones"},
                              {"--device", "NAME", "auto | cpu | cuda"},
                              {"--json", "", "one JSON object"}},
                             words);
@@ -23,7 +24,7 @@ int evaluate_command(const Words& words) {
     return kExitDone;
   }
   const RankFacts facts = read_rank_facts(env_value);
-  CheckpointModel opened = open_checkpoint_model(arguments.only_positional("checkpoint"), arguments.value("--device").value_or("auto"));
+  CheckpointModel opened = open_checkpoint_model(arguments.only_positional("checkpoint"), arguments.value("--device").value_or("auto"), arguments.flag("--average"));
   RunConfig& config = opened.loaded.config;
   config.data.path = arguments.value("--data").value_or(config.data.path);
   config.device = opened.device.kind == DeviceKind::cuda ? "cuda" : "cpu";

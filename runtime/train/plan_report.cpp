@@ -1,5 +1,6 @@
 #include "runtime/train/plan_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -67,6 +68,7 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
   const int element_bytes = config.dtype == "f64" ? 8 : 4;
   const MemoryEstimate memory = estimate_memory(cost, rows_per_rank, config.optim.kind == "adamw" ? 2 : 1, element_bytes);
   const auto sent = static_cast<double>(planned_bytes_sent(built.parameters, config.comm, world_size));
+  const double often = static_cast<double>(std::max<std::int64_t>(1, config.comm.local.every));
   const double parameters = static_cast<double>(cost.parameters), dense = static_cast<double>(cost.dense_parameters);
   const std::int64_t step_rows = config.train.global_batch * built.model->rows_per_sample();
   return concat("# resolved configuration\n", config_to_toml(config.visitor()), "\n",
@@ -77,8 +79,8 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
                     {"trained parameters", concat(human_count(parameters), " (dense twin ", human_count(dense), ", ", percent(parameters, dense), ")")},
                     {"flops per step", concat(human_count(cost.step_flops_per_row * static_cast<double>(step_rows)), " (",
                                               percent(cost.step_flops_per_row, cost.dense_step_flops_per_row), " of the dense twin)")},
-                    {"bytes sent per rank and step", concat(human_bytes(sent), " with ", config.comm.exchange, " (dense twin in f32 ",
-                                                            human_bytes(bytes_sent(cost.dense_parameters, world_size, 4)), ")")},
+                    {"bytes sent per rank and step", concat(human_bytes(sent / often), " with ", config.comm.exchange, often > 1 ? concat(", ", human_bytes(sent), " every ", often, " steps") : "",
+                                                            " (dense twin in f32 ", human_bytes(bytes_sent(cost.dense_parameters, world_size, 4)), ")")},
                     {"memory per rank", concat(human_bytes(static_cast<double>(memory.total())), " = parameters ", human_bytes(static_cast<double>(memory.parameters)),
                                                " + gradients ", human_bytes(static_cast<double>(memory.gradients)), " + optimizer ",
                                                human_bytes(static_cast<double>(memory.optimizer)), " + activations ", human_bytes(static_cast<double>(memory.activations)))},

@@ -3,7 +3,7 @@ import json
 import time
 import unittest
 
-from job import Job
+from job import Job, numbers, read_safetensors
 
 
 class Commands(Job):
@@ -28,6 +28,31 @@ class Commands(Job):
         inspected = self.ok("inspect", folder)
         for words in ("blocks.0.mlp.up.s1", "linear.sketched", "dense twin", "every checksum verified"):
             self.assertIn(words, inspected)
+
+    def test_the_mean_of_checkpoints(self):
+        self.train("run", steps=40, checkpoint_every=10, edit=lambda text: text.replace("[train]\n", "[train]\naverage_decay = 0.9\n"))
+        folder = str(self.run_folder("run"))
+        told = self.ok("average", folder, "-o", "mean", "--last", "3")
+        for step in (20, 30, 40):
+            self.assertIn(f"step_{step}", told)
+        mean = read_safetensors(self.dir / "mean" / "step_40" / "model.safetensors")
+        parts = [self.model("run", step) for step in (20, 30, 40)]
+        for name, entry in mean.items():
+            for value, *three in zip(numbers(entry), *(numbers(part[name]) for part in parts), strict=True):
+                # Rounded once to f32.
+                self.assertAlmostEqual(value, sum(three) / 3, delta=1.2e-7 * max(abs(x) for x in three) + 1e-30)
+        averaged = json.loads(self.ok("evaluate", folder, "--json", "--average"))["loss"]
+        logged = [line["val/average_loss"] for line in self.metrics("run") if "val/average_loss" in line][-1]
+        self.assertAlmostEqual(averaged, logged, delta=1e-5)
+        self.ok("evaluate", "mean")
+        self.ok("generate", folder, "--average", "--tokens", "5")
+        self.assertIn("holds no average", self.command("evaluate", "mean", "--average").stderr)
+        for wrong, words in (((folder,), "say where the average goes"), ((folder, "-o", "x", "--last", "1"), "2 checkpoints or more"),
+                             ((str(self.step_folder("run", 20)), "-o", "x"), "there is one checkpoint")):
+            done = self.command("average", *wrong)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn(words, done.stderr)
+        self.assertFalse((self.dir / "x").exists())
 
     def test_dry_run_prints_the_plan_and_writes_nothing(self):
         plan = self.ok("train", self.config("run"), "--dry-run", "--nproc", "2")

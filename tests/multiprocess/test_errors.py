@@ -29,6 +29,9 @@ class Errors(Job):
             ((r"sketch_size", r"bad\.toml:\d+"), lambda t: t.replace("sketch_size = 8", "sketch_size = 800")),
             ((r"no layer|matches no", r"blockz"), lambda t: t.replace("blocks.*.mlp.*", "blockz.*")),
             ((r"bad\.toml:\d+",), lambda t: t.replace("layers = 2", "layers = = 2")),
+            ((r"train\.eval_every", r"comm\.local\.every", r"multiple"), lambda t: t.replace("eval_every = 0", "eval_every = 3") + "[comm.local]\nevery = 2\n"),
+            ((r"comm\.local\.every = 10", r"fragments = 3"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 3\n"),
+            ((r"comm\.local\.delay = 2", r"below 2"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 5\ndelay = 2\n"),
         ]
         for fragments, edit in cases:
             with self.subTest(fragments=fragments):

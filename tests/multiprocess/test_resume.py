@@ -91,6 +91,39 @@ class Resume(Job):
         self.assertTrue(any(name.endswith("/residual") for name in whole[0]), "without residuals this test would see nothing")
         self.assertTrue(any(name.startswith("exchange/plan/") for name in whole[0]))
 
+    def local(self, settings, comm=""):
+        self.edit = lambda text: text + f"[comm]\n{comm}\n[comm.local]\n{settings}\n"
+
+    def test_ranks_that_train_alone(self):
+        self.local("every = 5")
+        self.killed_after_a_checkpoint(2)
+        whole = self.states("whole", STEPS)
+        self.assertEqual(whole, self.states("killed", STEPS))
+        self.assertNotEqual([entry[2] for name, entry in sorted(whole[0].items()) if name.startswith("optimizer/")],
+                            [entry[2] for name, entry in sorted(whole[1].items()) if name.startswith("optimizer/")], "every rank has its own moments")
+        self.assertTrue(any(any(entry[2]) for name, entry in whole[0].items() if name.startswith("velocity/")))
+
+    def test_fragments_that_travel_while_ranks_go_on(self):
+        self.local("every = 10\nfragments = 2\ndelay = 3\nkeep_local = 0.5", comm='exchange = "quantize"')
+        self.killed_after_a_checkpoint(2)
+        self.assertEqual(self.states("whole", STEPS), self.states("killed", STEPS))
+
+    def test_another_number_of_ranks_goes_on_from_the_common_parameters(self):
+        self.local("every = 5")
+        self.every = 10
+        self.train("run", ranks=2, steps=10, checkpoint_every=10, edit=self.edit)
+        done = self.train("run", "--resume", "auto", "--set", "optim.lr=0", "--set", "comm.local.outer_momentum=0", ranks=4, steps=20, checkpoint_every=10, edit=self.edit)
+        self.assertIn("those of 2 ranks, there are 4", done.stderr + done.stdout)
+        # Nobody moves any more, so the common parameters stay.
+        self.assertEqual(self.model("run", 10), self.model("run", 20))
+
+    def test_an_average_of_the_parameters(self):
+        self.edit = lambda text: text.replace("[train]\n", "[train]\naverage_decay = 0.9\n")
+        self.killed_after_a_checkpoint(2)
+        average = [(self.step_folder(name, STEPS) / "average.safetensors").read_bytes() for name in ("whole", "killed")]
+        self.assertEqual(average[0], average[1])
+        self.assertNotEqual(read_safetensors(self.step_folder("whole", STEPS) / "average.safetensors"), self.model("whole", STEPS))
+
     def test_killed_inside_a_save(self):
         self.every = 1
         self.train("whole", steps=STEPS, checkpoint_every=self.every)

@@ -70,6 +70,15 @@ class Train(Job):
         plan = self.command("train", self.config("dry", steps=4), *small, "--nproc", "2", "--dry-run")
         self.assertIn("bucket 0:", plan.stdout)
 
+    def test_ranks_that_train_alone_send_less_and_learn(self):
+        self.train("together", ranks=2, steps=60)
+        self.train("alone", ranks=2, steps=60, edit=lambda text: text + "[comm.local]\nevery = 10\n")
+        sent = {name: sum(line["comm/bytes"] for line in self.metrics(name) if "comm/bytes" in line) for name in ("together", "alone")}
+        # The control word apart, the same message one step in ten.
+        self.assertLess(abs(sent["alone"] / sent["together"] - 0.1), 0.01)
+        first, last = [line["val/loss"] for line in self.metrics("alone") if "val/loss" in line]
+        self.assertLess(last, first - 0.7)
+
     def test_sketched_gradients_fit_together_at_every_step(self):
         verify = ("--set", "comm.verify_every=1")
         self.train("plain", ranks=3, steps=20)
