@@ -29,11 +29,11 @@ double median(std::vector<double> values) {
 }
 
 /// Messages that wait for one another in a stage among `ranks` ranks: a ring's.
-double rounds_of(const Stage& stage, int ranks) { return (stage.kind == Stage::Kind::all_gather ? 1.0 : 2.0) * (ranks - 1); }
+double rounds_of(const Stage& stage, int ranks) { return (stage.kind == Stage::Kind::all_reduce ? 2.0 : 1.0) * (ranks - 1); }
 
 double bytes_of(const Stage& stage, int ranks) {
   const std::int64_t bytes = stage.count * static_cast<std::int64_t>(size_of(stage.dtype));
-  return static_cast<double>(stage.kind == Stage::Kind::all_gather ? bytes * (ranks - 1) : ring_bytes_sent(bytes, 0, ranks));
+  return static_cast<double>(stage.kind == Stage::Kind::all_reduce ? ring_bytes_sent(bytes, 0, ranks) : bytes * (ranks - 1));
 }
 
 std::int64_t compressible(const CodecLayout& layout, const CodecSettings& settings) {

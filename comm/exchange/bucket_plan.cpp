@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "core/error.h"
@@ -25,6 +26,7 @@ void check(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
   PANTHER_REQUIRE(limits.first_bytes > 0 && limits.bucket_bytes > 0, "bucket sizes must be positive; got first ", limits.first_bytes,
                   " and others ", limits.bucket_bytes, " bytes");
   PANTHER_REQUIRE(limits.last_bytes >= 0, "the last bucket cannot have ", limits.last_bytes, " bytes");
+  PANTHER_REQUIRE(limits.parts >= 1, "scattered buckets cannot be cut into ", limits.parts, " parts");
   PANTHER_REQUIRE(limits.first_tail >= 0 && limits.other_tail >= 0, "bucket tails cannot be negative; got ", limits.first_tail, " and ",
                   limits.other_tail);
   for (const GradientSlot& slot : slots) {
@@ -36,18 +38,19 @@ void check(const std::vector<GradientSlot>& slots, const BucketLimits& limits) {
   }
 }
 
-/// Buckets being filled, one per (dtype, tag), and those that are closed.
+/// Buckets being filled, one per (dtype, tag, scattered), and those that are closed.
 class Packer {
  public:
   Packer(const BucketLimits& limits, std::int64_t bytes) : limits_(limits), ahead_(bytes) {}
 
   void add(std::int64_t index, const GradientSlot& slot) {
-    Bucket& open = open_[{slot.dtype, slot.tag}];
+    Bucket& open = open_[{slot.dtype, slot.tag, slot.scattered}];
     const std::int64_t bytes = slot.numel * element_bytes(slot.dtype);
     const std::int64_t filled = open.numel * element_bytes(slot.dtype), most = limit(filled + ahead_);
     if (filled + bytes > most && 2 * filled >= most) close(open);
     open.dtype = slot.dtype;
     open.tag = slot.tag;
+    open.scattered = slot.scattered;
     open.members.push_back({index, open.numel, slot.numel, slot.name, slot.rows, slot.columns, slot.kind});
     open.numel = aligned(open.numel + slot.numel, slot.dtype);
     ahead_ -= bytes;
@@ -60,8 +63,13 @@ class Packer {
     for (auto& [key, bucket] : open_) close(bucket);
     std::stable_sort(closed_.begin(), closed_.end(), [](const Bucket& a, const Bucket& b) { return a.members.back().slot > b.members.back().slot; });
     for (std::size_t i = 0; i < closed_.size(); ++i) {
-      closed_[i].tail = i == 0 ? limits_.first_tail : limits_.other_tail;
-      closed_[i].numel += closed_[i].tail;
+      Bucket& bucket = closed_[i];
+      if (bucket.scattered) {
+        bucket.numel = limits_.parts * aligned((bucket.numel + limits_.parts - 1) / limits_.parts, bucket.dtype);
+        continue;
+      }
+      bucket.tail = i == 0 ? limits_.first_tail : limits_.other_tail;
+      bucket.numel += bucket.tail;
     }
     return std::move(closed_);
   }
@@ -81,7 +89,7 @@ class Packer {
 
   BucketLimits limits_;
   std::int64_t ahead_;  ///< bytes of the slots not yet added
-  std::map<std::pair<DType, int>, Bucket> open_;
+  std::map<std::tuple<DType, int, bool>, Bucket> open_;
   std::vector<Bucket> closed_;
 };
 
@@ -134,6 +142,7 @@ std::uint64_t plan_digest(const BucketPlan& plan) {
     mix(bucket.tag);
     mix(bucket.numel);
     mix(bucket.tail);
+    mix(bucket.scattered ? 1 : 0);
     for (const BucketMember& member : bucket.members) {
       mix(member.slot);
       mix(member.offset);

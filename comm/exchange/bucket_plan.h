@@ -22,6 +22,7 @@ struct GradientSlot {
   std::int64_t rows = 0;             ///< of the row-major matrix that the gradient is in memory, numel = rows x columns; 0: a vector
   std::int64_t columns = 0;
   GradientKind kind = GradientKind::dense;
+  bool scattered = false;            ///< every rank gets its part of the sum alone; never in a bucket with others
 };
 
 struct BucketLimits {
@@ -30,6 +31,7 @@ struct BucketLimits {
   std::int64_t last_bytes = 0;            ///< > 0: towards the end a bucket holds half of what is left, down to this
   std::int64_t first_tail = 0;            ///< elements kept free behind the gradients of the first bucket (control word)
   std::int64_t other_tail = 0;            ///< the same for the others (contribution count of checked mode)
+  std::int64_t parts = 1;                 ///< scattered buckets are cut into so many equal parts, and have no tail
 };
 
 /// Sizes for gradients of `total_bytes`: an eighth of them to a bucket (at least 128 KiB, below which latency rules, and at most 25 MiB), so
@@ -54,6 +56,7 @@ struct Bucket {
   int tag = 0;
   std::int64_t numel = 0;            ///< including padding (members are 64-byte aligned) and the tail
   std::int64_t tail = 0;             ///< the last elements, which belong to the exchange
+  bool scattered = false;            ///< after the exchange, part r of the memory holds the sum on rank r, and the rest nothing of use
 };
 
 struct BucketPlan {
@@ -61,7 +64,7 @@ struct BucketPlan {
   std::string why;                   ///< one sentence
 };
 
-/// Reverse order of the slots (backward order), closed at the byte limits, tags and dtypes kept apart. Until the first bucket
+/// Reverse order of the slots (backward order), closed at the byte limits, tags, dtypes and scattered ones kept apart. Until the first bucket
 /// is closed the limit is `first_bytes`, later `bucket_bytes` or less near the end (`last_bytes`). A slot that does not fit closes the bucket before it when that is at least half full,
 /// and else travels in it: a bucket is never larger than half a limit plus one slot, or the limit. Buckets stand in the order
 /// in which backward completes them. Throws InvalidArgument for negative sizes, limits below 1, matrix

@@ -27,9 +27,10 @@ namespace panther::comm {
 
 /// One collective of a codec. all_reduce: every rank contributes the same number of elements of `dtype`, at most `count`; encode() may
 /// return fewer where all ranks know it (the union of touched rows). all_gather: exactly `count` each; the wire that `decode` sees then
-/// holds every rank's `count` elements in rank order, in memory of the exchange.
+/// holds every rank's `count` elements in rank order, in memory of the exchange. reduce_scatter: `count` elements for each rank in rank order go out, and the
+/// sums of this rank's `count` come in, in memory of the exchange.
 struct Stage {
-  enum class Kind { all_reduce, all_gather } kind = Kind::all_reduce;
+  enum class Kind { all_reduce, all_gather, reduce_scatter } kind = Kind::all_reduce;
   DType dtype = DType::f32;
   std::int64_t count = 0;
   ReduceOp op = ReduceOp::sum;
@@ -53,6 +54,7 @@ struct CodecLayout {
   std::int64_t tail = 0;         ///< last elements of the bucket: the exchange's, which keeps_bytes() is about
   int rank = 0;
   int ranks = 1;
+  bool scattered = false;        ///< Bucket::scattered: codecs then plan a reduce_scatter, or the exchange refuses them
 };
 
 /// Facts of one call.

@@ -3,7 +3,7 @@
 namespace panther::comm {
 
 CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, int rank, int ranks) {
-  CodecLayout layout{.bucket = memory, .members = {}, .tail = bucket.tail, .rank = rank, .ranks = ranks};
+  CodecLayout layout{.bucket = memory, .members = {}, .tail = bucket.tail, .rank = rank, .ranks = ranks, .scattered = bucket.scattered};
   for (const BucketMember& member : bucket.members) {
     layout.members.push_back({member.name, member.offset, member.numel, member.rows, member.columns, bucket.tag, member.kind});
   }

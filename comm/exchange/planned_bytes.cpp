@@ -6,7 +6,7 @@ namespace {
 
 std::int64_t stage_bytes(const Stage& stage, int ranks) {
   const std::int64_t bytes = stage.count * static_cast<std::int64_t>(size_of(stage.dtype));
-  return stage.kind == Stage::Kind::all_gather ? bytes * (ranks - 1) : ring_bytes_sent(bytes, 0, ranks);
+  return stage.kind == Stage::Kind::all_reduce ? ring_bytes_sent(bytes, 0, ranks) : bytes * (ranks - 1);
 }
 
 }  // namespace

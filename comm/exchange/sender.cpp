@@ -43,6 +43,7 @@ double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_
 BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
   BucketLimits limits{.first_bytes = config.first_bucket_bytes, .bucket_bytes = config.bucket_bytes, .last_bytes = config.last_bucket_bytes};
   if (ranks == 1) return limits;
+  limits.parts = ranks;
   limits.first_tail = control_elements(ranks);
   limits.other_tail = config.checked ? ranks : 0;
   return limits;
@@ -83,6 +84,8 @@ void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
 void Sender::add_integrity() {
   std::vector<std::int64_t> checks;
   for (Message& message : messages_) {
+    PANTHER_REQUIRE(message.bucket < 0 || !plan_.buckets[static_cast<std::size_t>(message.bucket)].scattered,
+                    "checked mode compares sums that all ranks hold, and bucket ", message.bucket, " leaves each rank its part alone; switch one of them off");
     message.first_check = checks.size();
     checks.insert(checks.end(), message.stages.size(), message.bucket);
   }
@@ -105,6 +108,8 @@ void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
       message.codec = codecs_.at(candidate.codec).make(layout_of(plan_.buckets[i], buckets_[i], collective_.rank(), ranks), candidate.settings, allocator_);
     }
     PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
+    PANTHER_REQUIRE(!plan_.buckets[i].scattered || message.codec->plan(step_).front().kind == Stage::Kind::reduce_scatter, "the exchange '", candidate.codec,
+                    "' cannot leave a sum in parts, one on each rank, because it does not add what it encodes element by element; use none or half");
     const std::int64_t tail = plan_.buckets[i].tail;
     if (i == 0 && tail >= control_elements(ranks) && message.codec->keeps_bytes()) {
       message.tail_kind = Tail::control;
@@ -137,9 +142,8 @@ void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
 void Sender::add_message(Message message, std::int64_t tail) {
   message.stages = message.codec->plan(step_);
   for (const Stage& stage : message.stages) {
-    const bool gather = stage.kind == Stage::Kind::all_gather;
-    const std::size_t bytes = static_cast<std::size_t>(stage.count * collective_.size()) * size_of(stage.dtype);
-    message.gathered.push_back(gather ? std::make_unique<Workspace>(allocator_, bytes, message.memory.device, Stream{}) : nullptr);
+    const std::size_t bytes = static_cast<std::size_t>(received_count(stage)) * size_of(stage.dtype);
+    message.received.push_back(stage.kind == Stage::Kind::all_reduce ? nullptr : std::make_unique<Workspace>(allocator_, bytes, message.memory.device, Stream{}));
   }
   const std::int64_t start = message.memory.numel() - tail;
   message.tail = message.memory.slice(start, tail);
@@ -148,11 +152,13 @@ void Sender::add_message(Message message, std::int64_t tail) {
 }
 
 std::int64_t Sender::bytes_of(Stage::Kind kind, std::int64_t bytes) const {
-  return kind == Stage::Kind::all_gather ? bytes * (collective_.size() - 1) : collective_.all_reduce_bytes_sent(bytes);
+  return kind == Stage::Kind::all_reduce ? collective_.all_reduce_bytes_sent(bytes) : bytes * (collective_.size() - 1);
 }
 
+std::int64_t Sender::received_count(const Stage& stage) const { return stage.kind == Stage::Kind::all_gather ? stage.count * collective_.size() : stage.count; }
+
 void Sender::count_bytes(Message& message, const Stage& stage, const TensorView& sent) {
-  const std::int64_t bytes = bytes_of(stage.kind, sent.bytes());
+  const std::int64_t bytes = bytes_of(stage.kind, stage.kind == Stage::Kind::reduce_scatter ? sent.bytes() / collective_.size() : sent.bytes());
   message.report.bytes_sent += bytes;
   message.report.bytes_planned += bytes_of(stage.kind, stage.count * static_cast<std::int64_t>(size_of(stage.dtype)));
   ledger_.bytes_sent += bytes;
@@ -185,19 +191,19 @@ void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) 
   const double encoded = seconds_now();
   message.report.encode_seconds += encoded - begin;
   count_bytes(message, what, sent);
-  const bool gather = what.kind == Stage::Kind::all_gather;
-  const bool with_tail = !gather && message.tail_kind != Tail::none && sent.numel() == message.memory.numel();
+  const bool reduce = what.kind == Stage::Kind::all_reduce;
+  const bool with_tail = reduce && message.tail_kind != Tail::none && sent.numel() == message.memory.numel();
   const std::int64_t not_gradient = with_tail ? message.tail.numel() : 0;
   if (integrity_ != nullptr) integrity_->sending(message.first_check + stage, sent, not_gradient, what.op == ReduceOp::sum);
-  const char* name = gather ? "all_gather" : "all_reduce";
+  const char* name = reduce ? "all_reduce" : what.kind == Stage::Kind::all_gather ? "all_gather" : "reduce_scatter";
   if (trace) trace(name, message.bucket, true);
   TensorView received = sent;
   Work work;
-  if (gather) {
-    received = TensorView(message.gathered[stage]->data(), what.dtype, {what.count * collective_.size()}, message.memory.device);
-    work = collective_.all_gather(sent, received, lane_->stream(), deadline);
-  } else {
-    work = collective_.all_reduce(sent, what.op, lane_->stream(), deadline);
+  if (!reduce) received = TensorView(message.received[stage]->data(), what.dtype, {received_count(what)}, message.memory.device);
+  switch (what.kind) {
+    case Stage::Kind::all_reduce: work = collective_.all_reduce(sent, what.op, lane_->stream(), deadline); break;
+    case Stage::Kind::all_gather: work = collective_.all_gather(sent, received, lane_->stream(), deadline); break;
+    case Stage::Kind::reduce_scatter: work = collective_.reduce_scatter(sent, received, what.op, lane_->stream(), deadline); break;
   }
   if (trace) trace(name, message.bucket, false);
   if (message.tail_kind == Tail::control) control_work_ = work;

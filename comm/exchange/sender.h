@@ -50,7 +50,7 @@ class Sender {
     TensorView memory;
     std::unique_ptr<Codec> codec;
     std::vector<Stage> stages;
-    std::vector<std::unique_ptr<Workspace>> gathered;  ///< of stage i; null unless it is an all_gather
+    std::vector<std::unique_ptr<Workspace>> received;  ///< of stage i; null for an all_reduce, which is in place
     std::size_t first_check = 0;
     Tail tail_kind = Tail::none;
     TensorView tail;
@@ -85,6 +85,7 @@ class Sender {
   void load_plan(const StateSource& get);
   void add_message(Message message, std::int64_t tail);
   std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
+  std::int64_t received_count(const Stage& stage) const;
   void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
   bool codecs_finite() const;
   void write_tail(const Message& message, const ControlWord& control, double loss);

@@ -36,6 +36,8 @@ class PANTHER_RUNTIME_API Optimizer {
   virtual void step(double lr, double gradient_scale) = 0;
   /// "<parameter>.m", "<parameter>.v" (adamw), "<parameter>.momentum" (sgd); tensors share memory with the state.
   virtual NamedTensors state() = 0;
+  /// What stands behind the parameter's name there: one tensor of its shape each.
+  virtual std::vector<std::string> moments() const = 0;
   std::int64_t steps_taken() const { return steps_taken_; }
   void set_steps_taken(std::int64_t steps) { steps_taken_ = steps; }
 

@@ -27,6 +27,8 @@ void CommConfig::fields(FieldVisitor& v) {
           {.help = "every so many steps, check that the exchanged gradients of each sketched layer fit together (U2^T dS1 = dS2 U1^T); 0: never", .unit = "steps", .min = 0, .max = 1e12});
   v.field("deterministic", deterministic,
           {.help = "add gradients in rank order: the same bits for every backend and bucket size (one more step of messages, a pass over memory)"});
+  v.field("shard_optimizer", shard_optimizer,
+          {.help = "each rank keeps the optimizer's state of its part of the matrices that are not sketched, updates that part and sends it to the others (ZeRO-1); exchange none or half"});
   v.field("timeout_seconds", timeout_seconds,
           {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});
   v.field("interface_address", interface_address,

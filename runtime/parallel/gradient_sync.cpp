@@ -133,6 +133,7 @@ bool GradientSync::stateless() const { return impl_->buckets.exchange->stateless
 NamedTensors GradientSync::codec_state() const { return impl_->buckets.codec_state(); }
 void GradientSync::load_codec_state(const std::map<std::string, at::Tensor>& state) { impl_->buckets.load_codec_state(state); }
 const comm::BucketPlan& GradientSync::plan() const { return impl_->buckets.plan; }
+const std::vector<at::Tensor>& GradientSync::memory() const { return impl_->buckets.memory; }
 void GradientSync::set_trace(std::function<void(const char*, std::int64_t, bool)> trace) { impl_->buckets.exchange->trace = std::move(trace); }
 
 }  // namespace panther::runtime

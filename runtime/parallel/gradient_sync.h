@@ -23,6 +23,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   std::int64_t first_bucket_bytes = 0;
   bool checked = false;
   bool deterministic = false;              ///< sums in rank order
+  bool shard_optimizer = false;            ///< runtime/parallel/sharded_parameters.h
   std::int64_t verify_every = 0;           ///< steps between algebraic checks of sketched layers' gradients; 0: never
   double timeout_seconds = 300;
   std::string interface_address;           ///< gloo: address or interface to bind
@@ -67,6 +68,8 @@ class PANTHER_RUNTIME_API GradientSync {
   void load_codec_state(const std::map<std::string, at::Tensor>& state);
 
   const comm::BucketPlan& plan() const;
+  /// Memory of the gradients, by bucket of the plan.
+  const std::vector<at::Tensor>& memory() const;
   /// Called around each collective on the communication thread: (name, bucket or -1, begin?). Between steps only.
   void set_trace(std::function<void(const char*, std::int64_t, bool)> trace);
 
@@ -77,6 +80,9 @@ class PANTHER_RUNTIME_API GradientSync {
 
 /// Bytes that a rank sends per step, as far as a plan can tell (comm/exchange/exchange.h). Throws InvalidArgument for settings that do not fit.
 PANTHER_RUNTIME_API std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
+
+/// Elements of which a rank's optimizer keeps state: all trained ones, or fewer with `shard_optimizer`. Pure.
+PANTHER_RUNTIME_API std::int64_t optimizer_elements(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
 
 /// What exchange = "auto" would choose for these gradients on a link of `megabits` per second: one candidate per bucket, with the reasons.
 struct LinkPlan {

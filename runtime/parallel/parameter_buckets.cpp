@@ -39,17 +39,22 @@ comm::GradientKind kind_of(GradientTag tag) {
   return comm::GradientKind::dense;
 }
 
-std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& parameters) {
+/// Matrices that a rank may own a part of; the factors of sketched layers are small.
+bool is_scattered(const ParameterInfo& parameter, bool matrix) { return matrix && parameter.tag != GradientTag::sketched_exact; }
+
+std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& parameters, bool scatter) {
   std::vector<comm::GradientSlot> slots;
   for (const ParameterInfo& parameter : parameters) {
     // A matrix to a codec is what is row-major in memory; gradients are strided as their parameters.
     const bool matrix = parameter.tensor.dim() >= 2 && parameter.tensor.numel() > 0 && parameter.tensor.is_contiguous();
     const std::int64_t rows = matrix ? parameter.tensor.size(0) : 0;
     const std::int64_t columns = matrix ? parameter.tensor.numel() / rows : 0;
-    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag, rows, columns, kind_of(parameter.tag)});
+    slots.push_back({parameter.name, parameter.tensor.numel(), dtype_of(parameter.tensor), kOneTag, rows, columns, kind_of(parameter.tag), scatter && is_scattered(parameter, matrix)});
   }
   return slots;
 }
+
+}  // namespace
 
 std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
   std::erase_if(parameters, [](const ParameterInfo& parameter) { return !parameter.tensor.requires_grad(); });
@@ -62,18 +67,35 @@ std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
   return parameters;
 }
 
-}  // namespace
+comm::BucketPlan bucket_plan_of(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
+  const std::vector<ParameterInfo> sent = trained(parameters);
+  return comm::plan_buckets(slots_of(sent, config.shard_optimizer && ranks > 1), comm::bucket_limits(exchange_config(config, sent), ranks));
+}
 
 std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
-  const std::vector<ParameterInfo> sent = trained(parameters);
-  const comm::ExchangeConfig exchange = exchange_config(config, sent);
-  return comm::planned_bytes_sent(comm::plan_buckets(slots_of(sent), comm::bucket_limits(exchange, ranks)), exchange, torch_allocator(), ranks);
+  const comm::BucketPlan plan = bucket_plan_of(parameters, config, ranks);
+  std::int64_t bytes = comm::planned_bytes_sent(plan, exchange_config(config, trained(parameters)), torch_allocator(), ranks);
+  // The parameters that were updated come back.
+  for (const comm::Bucket& bucket : plan.buckets) {
+    if (bucket.scattered) bytes += bucket.numel / ranks * static_cast<std::int64_t>(size_of(bucket.dtype)) * (ranks - 1);
+  }
+  return bytes;
+}
+
+std::int64_t optimizer_elements(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
+  std::int64_t elements = 0;
+  for (const comm::Bucket& bucket : bucket_plan_of(parameters, config, ranks).buckets) {
+    std::int64_t members = 0;
+    for (const comm::BucketMember& member : bucket.members) members += member.numel;
+    elements += bucket.scattered ? bucket.numel / ranks : members;
+  }
+  return elements;
 }
 
 LinkPlan plan_for_link(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks, double megabits) {
   const std::vector<ParameterInfo> sent = trained(parameters);
   const comm::ExchangeConfig exchange = exchange_config(config, sent);
-  const comm::BucketPlan buckets = comm::plan_buckets(slots_of(sent), comm::bucket_limits(exchange, ranks));
+  const comm::BucketPlan buckets = bucket_plan_of(parameters, config, ranks);
   std::vector<std::string> names;
   const comm::StepPlan plan = comm::plan_for_link(buckets, exchange, runtime_kernels(DeviceKind::cpu), torch_allocator(), ranks, comm::assumed_link(megabits), &names);
   LinkPlan result{.codecs = {}, .why = plan.why, .bytes_sent = plan.prediction.bytes_sent, .exchange_seconds = plan.prediction.step_seconds};
@@ -83,7 +105,7 @@ LinkPlan plan_for_link(const std::vector<ParameterInfo>& parameters, const CommC
 
 ParameterBuckets::ParameterBuckets(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config) : parameters(trained(std::move(all))) {
   const comm::ExchangeConfig settings = exchange_config(config, parameters);
-  plan = comm::plan_buckets(slots_of(parameters), comm::bucket_limits(settings, collective.size()));
+  plan = bucket_plan_of(parameters, config, collective.size());
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},
                                {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())},

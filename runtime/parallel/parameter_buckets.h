@@ -12,6 +12,11 @@
 
 namespace panther::runtime {
 
+/// The buckets in which these gradients travel among `ranks` ranks, by the trained ones of `parameters`. Pure. Throws what plan_buckets() throws.
+comm::BucketPlan bucket_plan_of(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
+/// Those that are trained. Throws InvalidArgument for parameters that are no leaves, or on several devices.
+std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters);
+
 /// All ranks construct it together. Throws InvalidArgument when ranks have other parameters or settings, and for parameters on several devices.
 struct ParameterBuckets {
   ParameterBuckets(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config);

@@ -14,10 +14,10 @@ ModelCost cost_of(const std::vector<LayerFacts>& layers) {
   return cost;
 }
 
-MemoryEstimate estimate_memory(const ModelCost& cost, std::int64_t rows, int moments, int element_bytes) {
+MemoryEstimate estimate_memory(const ModelCost& cost, std::int64_t rows, std::int64_t optimizer_elements, int element_bytes) {
   return {.parameters = cost.parameters * element_bytes,
           .gradients = cost.parameters * element_bytes,
-          .optimizer = cost.parameters * element_bytes * moments,
+          .optimizer = optimizer_elements * element_bytes,
           .activations = cost.saved_bytes_per_row * rows};
 }
 

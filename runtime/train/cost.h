@@ -28,6 +28,6 @@ struct MemoryEstimate {
 };
 
 /// `rows` = tokens (or rows) of one micro-batch; `moments` = optimizer tensors per parameter; `element_bytes` of the parameters.
-PANTHER_RUNTIME_API MemoryEstimate estimate_memory(const ModelCost& cost, std::int64_t rows, int moments, int element_bytes);
+PANTHER_RUNTIME_API MemoryEstimate estimate_memory(const ModelCost& cost, std::int64_t rows, std::int64_t optimizer_elements, int element_bytes);
 
 }  // namespace panther::runtime

@@ -53,9 +53,10 @@ class TrainingLoop {
         alone_(config_.comm.local.every > 0 ? make_alone(session.world) : nullptr),
         sync_(session.built.parameters, alone_ ? *alone_ : *session.world.collective, config_.comm),
         loader_(session.data.train, loader_options()),
-        parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.bf16(), config_.optim.clip,
+        parts_{*session.built.model, sync_, *session.optimizer, session.built.parameters, session.shards ? &*session.shards : nullptr, session.bf16(), config_.optim.clip,
                static_cast<std::uint64_t>(config_.seed), config_.comm.verify_every, exchange_unit(config_, session.bf16())} {
     sync_.set_trace(communication_trace());
+    if (session.shards) session.shards->take_gradients(sync_);
     if (alone_) {
       local_.emplace(session.built.parameters, *session.world.collective, config_.comm, config_.train.steps);
       local_->set_trace(communication_trace());
@@ -276,9 +277,10 @@ class TrainingLoop {
       write_exchange_state(folder_.checkpoints(), session_.step, session_.world.rank(), local_ ? local_state(session_, *local_) : sync_.codec_state());
       session_.world.collective->barrier(session_.world.deadline());
     }
-    if (!writer_) return;
+    if (!writer_ && !session_.shards) return;
     const SwappedParameters common = common_parameters();
     TrainingState state = session_.state();
+    if (!writer_) return;
     state.exchange_ranks = with_exchange ? session_.world.size() : 0;
     writer_->save(state);
   }

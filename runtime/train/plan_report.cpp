@@ -66,7 +66,7 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
   const std::int64_t rows_per_rank = (config.train.global_batch + world_size * config.train.accumulate - 1) / (world_size * config.train.accumulate) *
                                      built.model->rows_per_sample();
   const int element_bytes = config.dtype == "f64" ? 8 : 4;
-  const MemoryEstimate memory = estimate_memory(cost, rows_per_rank, config.optim.kind == "adamw" ? 2 : 1, element_bytes);
+  const MemoryEstimate memory = estimate_memory(cost, rows_per_rank, (config.optim.kind == "adamw" ? 2 : 1) * optimizer_elements(built.parameters, config.comm, world_size), element_bytes);
   const auto sent = static_cast<double>(planned_bytes_sent(built.parameters, config.comm, world_size));
   const double often = static_cast<double>(std::max<std::int64_t>(1, config.comm.local.every));
   const double parameters = static_cast<double>(cost.parameters), dense = static_cast<double>(cost.dense_parameters);

@@ -61,7 +61,8 @@ void resume_session(Session& session, const RunFolder& folder, const std::string
                   " holds another model than this configuration describes (seed, [model], [[sketch]], data.seq_len or dtype differ); "
                   "compare ", info.folder / "config.toml", ", or start without --resume");
   load_parameters(session.built, info.folder);
-  load_tensors(info.folder / "optimizer.safetensors", session.optimizer->state());
+  const fs::path optimizer = info.folder / "optimizer.safetensors";
+  session.shards ? session.shards->load_state(read_tensors(optimizer), *session.optimizer) : load_tensors(optimizer, session.optimizer->state());
   session.optimizer->set_steps_taken(info.optimizer_steps);
   resume_average(session, info);
   session.step = info.step;

@@ -55,6 +55,12 @@ void check_contradictions(const LoadedConfig& loaded) {
                   " micro-batches cannot be cut from ", at("train.global_batch"), " = ", c.train.global_batch, " samples");
   PANTHER_REQUIRE(c.comm.verify_every == 0 || !c.comm.codec.compress_sketched, at("comm.verify_every"), ": gradients of sketched layers that a codec changes do not fit together any more; leave ",
                   at("comm.codec.compress_sketched"), " = false, or set comm.verify_every = 0");
+  if (c.comm.shard_optimizer) {
+    PANTHER_REQUIRE(c.comm.exchange == "none" || c.comm.exchange == "half", at("comm.shard_optimizer"), ": each rank gets its part of the sum alone, which ", at("comm.exchange"), " = \"",
+                    c.comm.exchange, "\" cannot give; use \"none\" or \"half\"");
+    PANTHER_REQUIRE(!c.comm.checked, at("comm.checked"), ": compares sums that all ranks hold, and with ", at("comm.shard_optimizer"), " each holds its part alone; switch one of them off");
+    PANTHER_REQUIRE(c.comm.local.every == 0, at("comm.local.every"), ": ranks that train alone need a whole optimizer each; switch ", at("comm.shard_optimizer"), " off");
+  }
   if (c.comm.local.every > 0) {
     LocalSchedule(c.comm.local, c.train.steps);
     for (const auto& [key, every] : {std::pair{"checkpoint.every", c.checkpoint.every}, {"train.eval_every", c.train.eval_every}, {"train.average_every", c.train.average_decay > 0 ? c.train.average_every : 0}}) {

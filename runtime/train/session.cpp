@@ -64,7 +64,7 @@ TrainingState Session::state() {
   state.config_toml = config_to_toml(config.visitor());
   state.config_hash = model_hash(config);
   state.model = stored_tensors_of(*built.model);
-  state.optimizer = optimizer->state();
+  state.optimizer = shards ? shards->whole_state(*optimizer) : optimizer->state();
   if (average) state.average = average->state();
   state.layers = built.layers;
   state.shape = data.train->shape();
@@ -82,7 +82,8 @@ std::unique_ptr<Session> open_session(LoadedConfig loaded, const RankFacts& fact
   session->data = make_datasets(config.data, static_cast<std::uint64_t>(config.seed), session->loaded.origin);
   session->built = build_model(session->loaded, session->data.train->shape(), session->world.device);
   if (!config.train.init_from.empty()) initialise_from_file(*session->built.model, start_weights(session->loaded));
-  session->optimizer = make_optimizer(config.optim, session->built.parameters);
+  if (config.comm.shard_optimizer && session->world.size() > 1) session->shards.emplace(session->built.parameters, *session->world.collective, config.comm);
+  session->optimizer = make_optimizer(config.optim, session->shards ? session->shards->owned() : session->built.parameters);
   if (config.train.average_decay > 0) session->average.emplace(session->built.parameters, config.train.average_decay);
   return session;
 }

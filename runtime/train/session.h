@@ -7,6 +7,7 @@
 
 #include "runtime/export.h"
 #include "runtime/optim/parameter_average.h"
+#include "runtime/parallel/sharded_parameters.h"
 #include "runtime/train/cost.h"
 #include "runtime/train/run_config.h"
 #include "runtime/train/world.h"
@@ -28,6 +29,7 @@ struct PANTHER_RUNTIME_API Session {
   World world;
   Datasets data;
   BuiltModel built;
+  std::optional<ShardedParameters> shards;  ///< comm.shard_optimizer, with several ranks
   std::unique_ptr<Optimizer> optimizer;
   std::optional<ParameterAverage> average;  ///< train.average_decay
   std::int64_t step = 0;                  ///< next step
@@ -37,7 +39,7 @@ struct PANTHER_RUNTIME_API Session {
 
   const RunConfig& config() const { return loaded.config; }
   bool bf16() const { return loaded.config.dtype == "bf16"; }
-  /// What a checkpoint stores now. Tensors share memory with the session.
+  /// What a checkpoint stores now; all ranks together where the optimizer is sharded. Tensors share memory with the session.
   TrainingState state();
 };
 

@@ -78,7 +78,7 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
   result.times.exposed_seconds = watch.lap();
   const TimelineRange range("optimizer", step);
   result.loss = result.exchange.loss_sum / static_cast<double>(batch.global_targets);
-  result.gradient_norm = gradient_norm(parts.parameters);
+  result.gradient_norm = parts.shards != nullptr ? parts.shards->gradient_norm() : gradient_norm(parts.parameters);
   result.skipped = result.exchange.control.nonfinite || !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
   if (!result.skipped) require_whole_gradients(parts, step);
   if (result.skipped) {
@@ -86,6 +86,7 @@ StepResult train_step(const StepParts& parts, const StepBatch& batch, std::int64
     if (result.exchange.nonfinite_parameter.empty()) result.exchange.nonfinite_parameter = parameter;
   } else {
     parts.optimizer.step(lr, clip_scale(result.gradient_norm, parts.clip));
+    if (parts.shards != nullptr) result.exchange.bytes_sent += parts.shards->gather_parameters();
   }
   result.times.optimizer_seconds = watch.lap();
   return result;

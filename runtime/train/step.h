@@ -8,6 +8,7 @@
 #include "runtime/models/model.h"
 #include "runtime/optim/optimizer.h"
 #include "runtime/parallel/gradient_sync.h"
+#include "runtime/parallel/sharded_parameters.h"
 
 namespace panther::runtime {
 
@@ -17,6 +18,7 @@ struct StepParts {
   GradientSync& sync;
   Optimizer& optimizer;
   const std::vector<ParameterInfo>& parameters;
+  ShardedParameters* shards = nullptr;  ///< comm.shard_optimizer: the optimizer has this rank's parts alone
   bool bf16 = false;             ///< autocast
   double clip = 0;
   std::uint64_t seed = 0;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <set>
 
 #include "tests/comm/exchange_world.h"
@@ -249,6 +250,75 @@ TEST(ExchangeStepTest, OneRankKeepsItsGradientBits) {
     EXPECT_EQ(report.contributions, 1);
     EXPECT_EQ(report.bytes_sent, 0);
     EXPECT_EQ(report.collectives, 0);
+  });
+}
+
+/// Matrices scattered, vectors not.
+std::vector<GradientSlot> scattered_slots() {
+  std::vector<GradientSlot> slots{{"embedding", 3000}, {"bias", 7}, {"weight", 1000, DType::f64}, {"tiny", 1}, {"half", 333, DType::bf16}, {"head", 129}};
+  for (const std::size_t slot : {0, 2, 3, 4}) slots[slot].scattered = true;
+  return slots;
+}
+
+TEST(ExchangeScattered, EveryRankGetsItsPartOfTheSum) {
+  for (const int ranks : {1, 2, 3, 4, 7}) {
+    for (const char* codec : {"none", "half"}) {
+      std::vector<int> holders(3000 + 7 + 1000 + 1 + 333 + 129, 0);
+      std::mutex mutex;
+      run_ranks_as_threads(ranks, [&](Collective& inner) {
+        testing::Watched collective(inner);
+        RankExchange world(collective, scattered_slots(), small_buckets(codec));
+        for (int step = 0; step < 2; ++step) {
+          world.zero();
+          fill(world, collective.rank());
+          collective.counted_bytes = collective.calls = 0;
+          world.exchange->begin({});
+          world.exchange->set_control({}, 1);
+          for (std::size_t slot = 0; slot < world.slots.size(); ++slot) world.exchange->mark_ready(static_cast<std::int64_t>(slot));
+          const ExchangeReport report = world.exchange->finish();
+          if (ranks > 1) {
+            EXPECT_EQ(report.bytes_sent, collective.counted_bytes);
+            EXPECT_EQ(report.collectives, collective.calls);
+            EXPECT_EQ(report.loss_sum, ranks);
+          }
+        }
+        const std::lock_guard lock(mutex);
+        std::size_t base = 0;
+        for (const Bucket& bucket : world.plan.buckets) {
+          const TensorView memory = world.buckets[static_cast<std::size_t>(&bucket - world.plan.buckets.data())];
+          const std::int64_t part = bucket.scattered ? bucket.numel / ranks : bucket.numel, begin = bucket.scattered ? collective.rank() * part : 0;
+          EXPECT_TRUE(!bucket.scattered || bucket.numel % ranks == 0);
+          for (const BucketMember& member : bucket.members) {
+            for (std::int64_t i = 0; i < member.numel; ++i) {
+              if (member.offset + i < begin || member.offset + i >= begin + part) continue;
+              ASSERT_EQ(testing::get(memory, member.offset + i), coded_sum(ranks, member.slot, i)) << member.name << "[" << i << "] of " << ranks << " ranks, " << codec;
+              ++holders[base + static_cast<std::size_t>(i)];
+            }
+            base += static_cast<std::size_t>(member.numel);
+          }
+        }
+      });
+      // Scattered ones have one holder each, the 136 others every rank.
+      std::int64_t one = 0, all = 0;
+      for (const int count : holders) one += count == 1, all += count == ranks;
+      EXPECT_EQ(one, ranks == 1 ? static_cast<std::int64_t>(holders.size()) : 3000 + 1000 + 1 + 333);
+      EXPECT_EQ(all, ranks == 1 ? static_cast<std::int64_t>(holders.size()) : 7 + 129);
+    }
+  }
+}
+
+TEST(ExchangeScattered, OthersThanNoneAndHalfAreRefused) {
+  run_ranks_as_threads(2, [&](Collective& collective) {
+    std::vector<GradientSlot> slots{{"weight", 4096, DType::f32, 0, 64, 64}};
+    slots[0].scattered = true;
+    for (const char* codec : {"powersgd", "quantize", "sign", "top_k", "random_k", "row_sparse"}) {
+      const testing::Thrown thrown = testing::catch_error([&] { RankExchange(collective, slots, small_buckets(codec)); });
+      EXPECT_EQ(thrown.code, ErrorCode::InvalidArgument) << codec;
+      EXPECT_NE(thrown.message.find("use none or half"), std::string::npos) << thrown.message;
+    }
+    ExchangeConfig checked = small_buckets();
+    checked.checked = true;
+    EXPECT_NE(testing::catch_error([&] { RankExchange(collective, slots, checked); }).message.find("checked mode"), std::string::npos);
   });
 }
 

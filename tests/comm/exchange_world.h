@@ -95,6 +95,8 @@ class Watched final : public Collective {
     return inner_.all_gather(input, output, stream, deadline);
   }
   Work reduce_scatter(const TensorView& input, const TensorView& output, ReduceOp op, Stream stream, Deadline deadline) override {
+    counted_bytes += output.bytes() * (size() - 1);
+    ++calls;
     return inner_.reduce_scatter(input, output, op, stream, deadline);
   }
   Work broadcast(const TensorView& buffer, int root, Stream stream, Deadline deadline) override {

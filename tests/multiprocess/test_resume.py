@@ -4,7 +4,7 @@ import signal
 import time
 import unittest
 
-from job import Job, read_safetensors
+from job import Job, read_safetensors, relative_distance
 
 STEPS = 40
 
@@ -116,6 +116,22 @@ class Resume(Job):
         self.assertIn("those of 2 ranks, there are 4", done.stderr + done.stdout)
         # Nobody moves any more, so the common parameters stay.
         self.assertEqual(self.model("run", 10), self.model("run", 20))
+
+    def test_a_sharded_optimizer(self):
+        self.edit = lambda text: text + "[comm]\nshard_optimizer = true\n"
+        self.killed_after_a_checkpoint(2)
+
+    def test_a_sharded_optimizer_moves_to_any_number_of_ranks(self):
+        def sharded(text):
+            return text + "[comm]\nshard_optimizer = true\n"
+        same = {"dtype": "f64", "checkpoint_every": 5}
+        self.train("whole", steps=20, **same)
+        self.train("run", ranks=2, steps=10, edit=sharded, **same)
+        self.train("run", "--resume", "auto", ranks=3, steps=15, edit=sharded, **same)
+        self.train("run", "--resume", "auto", ranks=1, steps=20, **same)
+        self.assertLess(relative_distance(self.model("whole", 20), self.model("run", 20)), 1e-11)
+        state = [read_safetensors(self.step_folder(name, 20) / "optimizer.safetensors") for name in ("whole", "run")]
+        self.assertLess(relative_distance(*state), 1e-9)
 
     def test_an_average_of_the_parameters(self):
         self.edit = lambda text: text.replace("[train]\n", "[train]\naverage_decay = 0.9\n")

@@ -18,7 +18,8 @@ class AdamW final : public Optimizer {
     update_.mark_written();
   }
 
-  NamedTensors state() override { return update_.state({"m", "v"}); }
+  NamedTensors state() override { return update_.state(moments()); }
+  std::vector<std::string> moments() const override { return {"m", "v"}; }
 
  private:
   OptimConfig config_;

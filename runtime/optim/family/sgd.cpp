@@ -21,7 +21,8 @@ class Sgd final : public Optimizer {
     update_.mark_written();
   }
 
-  NamedTensors state() override { return update_.state({"momentum"}); }
+  NamedTensors state() override { return update_.state(moments()); }
+  std::vector<std::string> moments() const override { return config_.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}; }
 
  private:
   OptimConfig config_;
