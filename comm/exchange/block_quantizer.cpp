@@ -5,6 +5,7 @@
 
 #include "comm/exchange/error_feedback.h"
 #include "comm/exchange/gather_wire.h"
+#include "comm/exchange/gradient_momentum.h"
 
 namespace panther::comm {
 namespace {
@@ -17,10 +18,10 @@ std::vector<std::int64_t> sizes_of(const BucketParts& parts, const QuantizeForma
 
 class BlockQuantizer final : public Codec {
  public:
-  BlockQuantizer(const char* name, const QuantizeFormat& format, bool stochastic, double contraction, const CodecLayout& layout,
-                 const CodecSettings& settings, Allocator& allocator)
-      : format_(format), stochastic_(stochastic), settings_(settings), rank_(layout.rank), parts_(name, layout, settings, allocator),
-        feedback_(parts_, settings, contraction, allocator), wire_(parts_, sizes_of(parts_, format), layout, allocator),
+  BlockQuantizer(const BlockQuantizerOptions& options, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
+      : format_(options.format), stochastic_(options.stochastic), settings_(settings), rank_(layout.rank), parts_(options.name, layout, settings, allocator),
+        momentum_(parts_, options.momentum, allocator), feedback_(parts_, settings, options.contraction, allocator),
+        wire_(parts_, sizes_of(parts_, options.format), layout, allocator),
         kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
   std::vector<Stage> plan(std::int64_t) const override { return wire_.plan(); }
@@ -33,7 +34,7 @@ class BlockQuantizer final : public Codec {
       const CompressedPart& part = parts_.compressed()[i];
       // Ranks round independently, so that their errors average out.
       const std::uint64_t key = mix64(member_key(part.member, settings_), static_cast<std::uint64_t>(rank_));
-      kernels_.quantize({.format = format_, .gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = feedback_.next(part),
+      kernels_.quantize({.format = format_, .gradient = momentum_.take_in(part, kernels_), .residual = feedback_.residual(part), .next = feedback_.next(part),
                          .count = part.member.numel, .packed = wire_.own_part(i), .stochastic = stochastic_, .key = key,
                          .step = static_cast<std::uint64_t>(call.step)});
     }
@@ -55,10 +56,19 @@ class BlockQuantizer final : public Codec {
   bool linear() const override { return parts_.compressed().empty(); }
   bool keeps_bytes() const override { return true; }
   bool finite() const override { return finite_; }
-  void commit() override { feedback_.commit(); }
+  void commit() override {
+    momentum_.commit();
+    feedback_.commit();
+  }
   double residual_ratio() const override { return feedback_.ratio(); }
-  void save_state(const StateSink& put) const override { feedback_.save(put); }
-  void load_state(const StateSource& get) override { feedback_.load(get); }
+  void save_state(const StateSink& put) const override {
+    momentum_.save(put);
+    feedback_.save(put);
+  }
+  void load_state(const StateSource& get) override {
+    momentum_.load(get);
+    feedback_.load(get);
+  }
 
  private:
   static bool scales_finite(const std::byte* source, std::int64_t blocks) {
@@ -76,6 +86,7 @@ class BlockQuantizer final : public Codec {
   CodecSettings settings_;
   int rank_;
   BucketParts parts_;
+  GradientMomentum momentum_;
   ErrorFeedback feedback_;
   GatherWire wire_;
   const PackKernels& kernels_;
@@ -84,9 +95,8 @@ class BlockQuantizer final : public Codec {
 
 }  // namespace
 
-std::unique_ptr<Codec> make_block_quantizer(const char* name, const QuantizeFormat& format, bool stochastic, double contraction,
-                                            const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
-  return std::make_unique<BlockQuantizer>(name, format, stochastic, contraction, layout, settings, allocator);
+std::unique_ptr<Codec> make_block_quantizer(const BlockQuantizerOptions& options, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
+  return std::make_unique<BlockQuantizer>(options, layout, settings, allocator);
 }
 
 }  // namespace panther::comm

@@ -5,8 +5,14 @@
 
 namespace panther::comm {
 
-/// `contraction` bounds the residual (comm/exchange/error_feedback.h).
-std::unique_ptr<Codec> make_block_quantizer(const char* name, const QuantizeFormat& format, bool stochastic, double contraction,
-                                            const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator);
+struct BlockQuantizerOptions {
+  const char* name = "";             ///< of the codec, for messages
+  QuantizeFormat format;
+  bool stochastic = false;
+  double contraction = 0.5;          ///< bounds the residual (comm/exchange/error_feedback.h)
+  double momentum = 0;               ///< comm/exchange/gradient_momentum.h
+};
+
+std::unique_ptr<Codec> make_block_quantizer(const BlockQuantizerOptions& options, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator);
 
 }  // namespace panther::comm

@@ -64,7 +64,7 @@ double expected_residual(const Candidate& candidate) {
     double kept = 0;
     for (std::int64_t j = 1; j <= candidate.settings.rank; ++j) kept += 1 / static_cast<double>(j * j);
     squared = 1 - kept / kInverseSquares;
-  } else if (candidate.codec == "top_k" || candidate.codec == "random_k") {
+  } else if (candidate.codec == "top_k" || candidate.codec == "random_k" || candidate.codec == "srht" || candidate.codec == "count_sketch") {
     squared = 1 - candidate.settings.density;
   }
   const double error = std::sqrt(squared);

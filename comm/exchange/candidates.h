@@ -14,7 +14,7 @@ struct Candidate {
   CodecSettings settings;
 };
 
-/// none, half, quantize-<bits>, powersgd-<rank>, powersgd-<rank>-alternating, sign, top_k, random_k, row_sparse. What the name does not say
+/// none, half, quantize-<bits>, powersgd-<rank>, powersgd-<rank>-alternating, sign, top_k, random_k, srht, count_sketch, row_sparse. What the name does not say
 /// comes from `settings`. Throws InvalidArgument for other names, naming the nearest.
 PANTHER_COMM_API Candidate candidate_of(const std::string& name, const CodecSettings& settings);
 PANTHER_COMM_API std::vector<Candidate> candidates_of(std::span<const std::string> names, const CodecSettings& settings);

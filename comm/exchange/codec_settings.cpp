@@ -75,7 +75,7 @@ std::uint64_t settings_digest(const AutoSettings& settings) {
 
 void AutoSettings::fields(FieldVisitor& v) {
   v.field("error_budget", error_budget, {.help = "|residual| / |gradient| that a codec may have: 0 allows exact codecs and half", .min = 0, .max = 1e6});
-  v.field("candidates", candidates, {.help = "codecs to choose from: none, half, quantize-BITS, powersgd-RANK, powersgd-RANK-alternating, sign, top_k, random_k, row_sparse"});
+  v.field("candidates", candidates, {.help = "codecs to choose from: none, half, quantize-BITS, powersgd-RANK, powersgd-RANK-alternating, sign, top_k, random_k, srht, count_sketch, row_sparse"});
   v.field("plan", plan, {.help = "no choice: this candidate for all buckets, or one for each, separated by commas (reproducible runs)"});
   v.field("first_plan", first_plan, {.help = "steps on half that are timed before the first plan", .min = 1, .max = 1e9});
   v.field("replan_every", replan_every, {.help = "steps between plans", .min = 1, .max = 1e12});
@@ -88,7 +88,10 @@ void CodecSettings::fields(FieldVisitor& v) {
   v.field("bits", bits, {.help = "quantize: bits per element", .min = 1, .max = 8});
   v.field("block", block, {.help = "quantize: elements that share a scale; a multiple of 8", .min = 8, .max = 65536});
   v.field("stochastic", stochastic, {.help = "quantize: random rounding, unbiased, instead of the nearest level"});
-  v.field("density", density, {.help = "top_k, random_k: share of the elements that is sent", .min = 1e-6, .max = 1});
+  v.field("density", density, {.help = "top_k, random_k, srht, count_sketch: share of the elements that is sent", .min = 1e-6, .max = 1});
+  v.field("sketch_rows", sketch_rows, {.help = "count_sketch: hash functions, of which the median is taken: 1, 3 or 5", .min = 1, .max = 5});
+  v.field("sketch_columns", sketch_columns, {.help = "count_sketch: cells of a row for each element that is sent; (10 / density)^(1/3) at least with 5 rows", .min = 1, .max = 1024});
+  v.field("momentum", momentum, {.help = "sign: send a running mean of the rank's gradients with this memory (0.9) instead of the gradient; then leave momentum to it, not to the optimizer", .min = 0, .max = 0.999});
   v.field("error_feedback", error_feedback, {.help = "add what compression lost to the next step's gradient"});
   v.field("residual_limit", residual_limit,
           {.help = "what was lost is scaled down beyond this many times |gradient| / contraction of the codec; 0: never", .min = 0, .max = 1e9});

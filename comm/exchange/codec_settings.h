@@ -13,7 +13,10 @@ struct PANTHER_COMM_API CodecSettings {
   std::int64_t bits = 4;             ///< quantize: bits per element on the wire
   std::int64_t block = 512;          ///< quantize: elements that share a scale
   bool stochastic = false;           ///< quantize: unbiased rounding instead of the nearest level
-  double density = 0.01;             ///< top_k, random_k: share of the elements that is sent
+  double density = 0.01;             ///< top_k, random_k, srht, count_sketch: share of the elements that is sent
+  std::int64_t sketch_rows = 5;      ///< count_sketch: hash functions, of which the median is taken
+  std::int64_t sketch_columns = 16;  ///< count_sketch: cells of a row for each element that is sent
+  double momentum = 0;               ///< sign: share of the rank's earlier gradients in what is sent; 0: the gradient
   bool error_feedback = true;        ///< add what was lost to the next step's gradient
   double residual_limit = 10;        ///< residuals are scaled down to this times |gradient| / contraction; 0: never
   std::int64_t min_numel = 1024;     ///< smaller matrices travel exactly, as all vectors do

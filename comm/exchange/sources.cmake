@@ -13,6 +13,7 @@ set(panther_exchange_sources
   exchange/exchange.cpp
   exchange/gather_integers.cpp
   exchange/gather_wire.cpp
+  exchange/gradient_momentum.cpp
   exchange/integrity.cpp
   exchange/lane.cpp
   exchange/layout.cpp

@@ -6,7 +6,7 @@ namespace panther {
 
 const PackKernels& pack_kernels(DeviceKind device) {
   static constexpr PackKernels set{cpu::quantize, cpu::dequantize_sum, cpu::project, cpu::project_transposed, cpu::low_rank_update,
-                                   cpu::orthonormalize, cpu::top_k, cpu::sample, cpu::place,
+                                   cpu::orthonormalize, cpu::top_k, cpu::sample, cpu::place, cpu::running_mean, cpu::rotate, cpu::count_sketch_insert, cpu::count_sketch_estimate,
                                    cpu::touched_rows, cpu::gather_rows, cpu::scatter_rows};
   if (device != DeviceKind::cpu) fail(ErrorCode::Unsupported, "kernels of gradient compression run on the CPU alone");
   return set;

@@ -72,6 +72,38 @@ struct SampleArguments {
   float* values = nullptr;           ///< ceil(count / stride)
 };
 
+/// A random orthogonal transform: signs, then the orthonormal Walsh-Hadamard transform of pieces of 4096 elements and, at the end, of the powers of two that
+/// are left. Signs by (key, step, element).
+struct RotateArguments {
+  const float* in = nullptr;
+  const float* residual = nullptr;   ///< added to `in` first; may be null
+  float* out = nullptr;              ///< may be `in` or `residual`
+  std::int64_t count = 0;
+  std::uint64_t key = 0;
+  std::uint64_t step = 0;
+  bool inverse = false;
+};
+
+/// rows x columns cells. Row j adds s_j(i) v[i] to cell h_j(i): blocks of kCountSketchBlock elements keep together (a cell meets elements of equal place in their
+/// blocks only), so that adding is a vector operation. Hashes and signs by (key, step, row, block).
+struct CountSketch {
+  std::int64_t rows = 3;             ///< 1, 3 or 5
+  std::int64_t columns = 0;          ///< a multiple of kCountSketchBlock, below 2^37
+  std::uint64_t key = 0;
+  std::uint64_t step = 0;
+};
+inline constexpr std::int64_t kCountSketchBlock = 64;
+inline constexpr int kCountSketchMostRows = 5;
+
+struct CountSketchInsert {
+  CountSketch sketch;
+  const float* gradient = nullptr;
+  const float* residual = nullptr;   ///< may be null
+  float* sum = nullptr;              ///< v; none of the inputs
+  std::int64_t count = 0;
+  float* cells = nullptr;            ///< overwritten
+};
+
 struct PackKernels {
   /// Deterministic: level = nearest of v / step with a step between the one that clips nothing (max |v| / L) and the best for a
   /// normal distribution, whichever leaves less; then scale = <v, level> / <level, level>, so that the error is
@@ -101,6 +133,16 @@ struct PackKernels {
   /// out = values at the chosen elements, zero elsewhere.
   void (*place)(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out) = nullptr;
 
+  /// out = keep mean + (1 - keep) gradient.
+  void (*running_mean)(float keep, const float* mean, const float* gradient, std::int64_t count, float* out) = nullptr;
+
+  /// Returns false when the result holds nan or inf anywhere.
+  bool (*rotate)(const RotateArguments& arguments) = nullptr;
+
+  void (*count_sketch_insert)(const CountSketchInsert& arguments) = nullptr;
+  /// out[i] = median over rows of s_j(i) cells[j, h_j(i)]: unbiased for one row, with variance about ||v||^2 / columns (Charikar, Chen, Farach-Colton 2002).
+  void (*count_sketch_estimate)(const CountSketch& sketch, const float* cells, std::int64_t count, float* out) = nullptr;
+
   /// Bit i%8 of byte i/8: row i holds a bit that is not zero.
   void (*touched_rows)(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap) = nullptr;
   /// Rows one after another, and back; other rows stay.
@@ -122,6 +164,10 @@ std::int64_t orthonormalize(float* factor_RM, std::int64_t rows, std::int64_t ra
 void top_k(const TopKArguments& arguments);
 bool sample(const SampleArguments& arguments);
 void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out);
+void running_mean(float keep, const float* mean, const float* gradient, std::int64_t count, float* out);
+bool rotate(const RotateArguments& arguments);
+void count_sketch_insert(const CountSketchInsert& arguments);
+void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out);
 void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap);
 void gather_rows(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* packed);
 void scatter_rows(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN);

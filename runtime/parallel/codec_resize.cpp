@@ -12,7 +12,7 @@ std::map<std::string, at::Tensor> resized_codec_state(const std::vector<std::map
   for (const auto& state : before) {
     for (const auto& [name, tensor] : state) {
       if (name.starts_with("own/")) continue;
-      if (!name.ends_with("/residual")) {
+      if (!name.ends_with("/residual") && !name.ends_with("/momentum")) {
         result.emplace(name, tensor);
         continue;
       }

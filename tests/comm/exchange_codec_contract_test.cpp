@@ -31,6 +31,9 @@ std::vector<Variant> variants() {
   result.push_back({"quantize_random", "quantize", {.bits = 2, .block = 64, .stochastic = true, .min_numel = 256}});
   result.push_back({"powersgd_1", "powersgd", {.rank = 1, .min_numel = 256}});
   result.push_back({"powersgd_alternating", "powersgd", {.rank = 3, .alternating = true, .min_numel = 256}});
+  // With a wire that is smaller than these matrices; on normal values the gate sends samples at most steps.
+  result.push_back({"count_sketch_1", "count_sketch", {.density = 0.02, .sketch_rows = 1, .sketch_columns = 8, .min_numel = 256}});
+  result.push_back({"count_sketch_3", "count_sketch", {.density = 0.02, .sketch_rows = 3, .sketch_columns = 6, .min_numel = 256}});
   return result;
 }
 
@@ -241,7 +244,7 @@ TEST_P(CodecContract, PlannedBytesAreTheLedgers) {
     }
     const std::int64_t planned = planned_bytes_sent(world.plan, config, plain_allocator(), ranks());
     EXPECT_GE(2 * planned + slack, sent);
-    if (config.codec != "row_sparse") {
+    if (config.codec != "row_sparse" && config.codec != "count_sketch") {
       EXPECT_LE(2 * planned, sent + slack);
     }
   });

@@ -174,6 +174,8 @@ TEST(CodecSettingsTest, WhatMakesNoSenseIsNamedWithWhatWouldWork) {
     expect(thrown("quantize", {.bits = 9}), "comm.codec.bits = 9 must lie between 1 and 8");
     expect(thrown("quantize", {.block = 100}), "try 104");
     expect(thrown("top_k", {.density = 0}), "comm.codec.density");
+    expect(thrown("count_sketch", {.sketch_rows = 2}), "use 1, 3 or 5");
+    expect(thrown("sign", {.momentum = 1}), "comm.codec.momentum");
     expect(thrown("top_q", {}), "did you mean 'top_k'");
     const auto misshapen = catch_error([] { plan_buckets({{"w", 12, DType::f32, 0, 5, 2}}, {}); });
     expect(misshapen, "no 5 x 2 matrix");
@@ -199,6 +201,95 @@ TEST(TopK, SendsTheLargestAndKeepsTheRest) {
       for (std::size_t i = 0; i < 100; ++i) sum[i] += more[i];
     }
     for (std::int64_t i = 0; i < 100; ++i) EXPECT_EQ(sum[static_cast<std::size_t>(i)], spikes(0, 0, 0, i) + spikes(1, 0, 0, i)) << i;
+  });
+}
+
+/// Elements that are large in the sum alone, on no rank by itself, come exactly; the rest waits.
+TEST(CountSketch, FindsWhatIsLargeInTheSumOverRanks) {
+  constexpr std::int64_t kSide = 400, kHeavy = 20;
+  for (const int ranks : {2, 4}) {
+    run_ranks_as_threads(ranks, [&](Collective& collective) {
+      const CodecSettings settings{.density = 1.0 / 8000, .sketch_columns = 256, .min_numel = 0};
+      RankExchange world(collective, {matrix("w", kSide, kSide)}, one_bucket("count_sketch", settings));
+      const Gradient heavy = [&](int rank, std::int64_t number, std::int64_t, std::int64_t i) {
+        const double common = i % 8009 == 3 ? 4.0 + static_cast<double>(i) / 1e5 : 0.0;
+        return common + 0.05 * static_cast<double>(normal_value(rank, number, 0, i));
+      };
+      const ExchangeReport report = step(world, collective.rank(), 0, heavy);
+      const auto got = contents(world)[0];
+      for (std::int64_t i = 0; i < kSide * kSide; ++i) {
+        double exact = 0;
+        for (int rank = 0; rank < ranks; ++rank) exact += heavy(rank, 0, 0, i);
+        ASSERT_NEAR(got[static_cast<std::size_t>(i)], i % 8009 == 3 ? exact : 0.0, i % 8009 == 3 ? 1e-5 : 0.0) << i;
+      }
+      // 20 values, 5 rows of 5120 cells, and what is exact.
+      const std::int64_t bytes = collective.all_reduce_bytes_sent(4 * (5 * 5120 + control_elements(ranks))) + collective.all_reduce_bytes_sent(4 * (kHeavy + 1));
+      EXPECT_EQ(report.bytes_sent, bytes);
+      std::int64_t rest = -1;
+      std::memcpy(&rest, save(*world.exchange).at("w/count_sketch.rest").data(), sizeof rest);
+      EXPECT_EQ(rest, 0) << "heavy elements exist";
+    });
+  }
+}
+
+/// Nothing stands out: the sketch is not worth its bytes, and for 16 steps there is none.
+TEST(CountSketch, WithoutHeavyElementsTheGateSendsSamples) {
+  run_ranks_as_threads(2, [&](Collective& collective) {
+    const CodecSettings settings{.density = 0.01, .sketch_rows = 3, .sketch_columns = 8, .min_numel = 0};
+    RankExchange world(collective, {matrix("w", 100, 100)}, one_bucket("count_sketch", settings));
+    std::vector<std::int64_t> sent;
+    for (int s = 0; s < 18; ++s) sent.push_back(step(world, collective.rank(), s, normal_value).bytes_sent);
+    const std::int64_t values = collective.all_reduce_bytes_sent(4 * 101), exact = collective.all_reduce_bytes_sent(4 * control_elements(2));
+    const std::int64_t sketch = collective.all_reduce_bytes_sent(4 * (3 * 832 + control_elements(2)));
+    for (std::size_t s = 0; s < sent.size(); ++s) EXPECT_EQ(sent[s], values + (s % 17 == 0 ? sketch : exact)) << s;
+    const auto got = contents(world)[0];
+    EXPECT_EQ(std::count_if(got.begin(), got.end(), [](double value) { return value != 0; }), 100);
+  });
+}
+
+/// One element holds everything: `random_k` misses it 99 times of 100, the transform spreads it, so that the same share comes at every step.
+TEST(Srht, SpreadsWhatIsConcentrated) {
+  run_ranks_as_threads(2, [&](Collective& collective) {
+    const CodecSettings settings{.density = 1.0 / 16, .error_feedback = false, .min_numel = 0};
+    RankExchange world(collective, {matrix("w", 64, 64)}, one_bucket("srht", settings));
+    double mean = 0;
+    for (int s = 0; s < 64; ++s) {
+      step(world, collective.rank(), s, [](int, std::int64_t, std::int64_t, std::int64_t i) { return i == 777 ? 1.0 : 0.0; });
+      const auto got = contents(world)[0];
+      // 256 of 4096 coefficients of equal size 2 / 64, each times 16: ||C(v)||^2 = 16 ||v||^2, whatever was chosen.
+      EXPECT_NEAR(norm(got), 2 * 4, 1e-4);
+      EXPECT_NEAR(got[777], 2, 1e-4);
+      mean += got[778] / 64;
+    }
+    // Unbiased: other elements get 16 x 256 random signs over 4096, twice, per step.
+    EXPECT_NEAR(mean, 0, 5 * 2 * 16 * std::sqrt(256.0) / 4096 / std::sqrt(64.0));
+  });
+}
+
+/// With momentum every rank sends the signs of a running mean.
+TEST(Sign, MomentumIsARunningMeanOfTheRanksGradients) {
+  run_ranks_as_threads(2, [&](Collective& collective) {
+    const CodecSettings settings{.momentum = 0.5, .min_numel = 0};
+    RankExchange world(collective, {matrix("w", 16, 16)}, one_bucket("sign", settings));
+    std::vector<double> momentum(256, 0.0), owed(256, 0.0), decoded(256, 0.0);
+    const int rank = collective.rank();
+    for (int s = 0; s < 6; ++s) {
+      step(world, rank, s, normal_value);
+      for (std::int64_t i = 0; i < 256; ++i) {
+        auto& m = momentum[static_cast<std::size_t>(i)];
+        m = 0.5 * m + 0.5 * static_cast<double>(normal_value(rank, s, 0, i));
+        owed[static_cast<std::size_t>(i)] += m;
+      }
+    }
+    const SavedState state = save(*world.exchange);
+    std::vector<float> saved(256);
+    std::memcpy(saved.data(), state.at("w/momentum").data(), 256 * sizeof(float));
+    for (std::size_t i = 0; i < 256; ++i) EXPECT_NEAR(static_cast<double>(saved[i]), momentum[i], 1e-6);
+    // Of the momenta together, what was not sent waits.
+    const auto residual = residual_of(state, "w", 256);
+    double sent = 0;
+    for (std::size_t i = 0; i < 256; ++i) sent += std::abs(owed[i] - static_cast<double>(residual[i]));
+    EXPECT_GT(sent, 0);
   });
 }
 
@@ -250,9 +341,9 @@ TEST(CodecFamily, LinearCodecsAreLinear) {
     };
     const auto a = wire_of(0), b = wire_of(1), both = wire_of(2);
     linear += a.empty() ? 0 : 1;
-    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i] + b[i], both[i], name == "powersgd" ? 1e-4 : 0) << name;
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i] + b[i], both[i], name == "powersgd" || name == "srht" ? 1e-4 : 0) << name;
   }
-  EXPECT_EQ(linear, 4);  // none, half, random_k, powersgd
+  EXPECT_EQ(linear, 6);  // none, half, random_k, srht, powersgd, and count_sketch, which compresses nothing here
 }
 
 /// Residuals may not outgrow the gradient for good: beyond the limit they are scaled down, at a step that looks.

@@ -36,7 +36,7 @@ Memory make_memory() {
     m.residual[static_cast<std::size_t>(i)] = 0.5f * sum;
   }
   m.p.assign(kRows * 64, 0.01f);
-  m.q.assign(kColumns * 64, 0.01f);
+  m.q.assign(4 << 20, 0.01f);  // and the cells of count sketches
   m.packed.resize(static_cast<std::size_t>(quantized_bytes({8, 512}, kCount)));
   m.a.assign(kCount / 2, 0.0);
   m.b.assign(kCount / 2, 1.0);
@@ -101,6 +101,17 @@ int main(int argc, char** argv) {
   cases.push_back({"sample_1_percent", 12.0 * kCount, [&k, &m] {
     k.sample({.gradient = m.gradient.data(), .residual = m.residual.data(), .next = m.next.data(), .count = kCount, .stride = 100, .key = 1,
               .values = m.out.data()});
+  }});
+  for (const std::int64_t rows : {1, 3}) {
+    const CountSketch sketch{.rows = rows, .columns = 1 << 20, .key = 1};
+    const double cells = 4.0 * static_cast<double>(rows * sketch.columns);
+    cases.push_back({concat("count_sketch_insert_", rows), 12.0 * kCount + cells, [&k, &m, sketch] {
+      k.count_sketch_insert({.sketch = sketch, .gradient = m.gradient.data(), .residual = m.residual.data(), .sum = m.next.data(), .count = kCount, .cells = m.q.data()});
+    }});
+    cases.push_back({concat("count_sketch_estimate_", rows), 4.0 * kCount + cells, [&k, &m, sketch] { k.count_sketch_estimate(sketch, m.q.data(), kCount, m.out.data()); }});
+  }
+  cases.push_back({"rotate", 12.0 * kCount, [&k, &m] {
+    k.rotate({.in = m.gradient.data(), .residual = m.residual.data(), .out = m.next.data(), .count = kCount, .key = 1});
   }});
   std::vector<int> counts;
   for (int i = 1; i < argc; ++i) counts.push_back(std::atoi(argv[i]));

@@ -1,0 +1,248 @@
+// The elements that are large in the *sum* over ranks, found without sending indices: count sketches of all ranks are summed, every rank reads the same k
+// candidates from the sum, and their exact values are summed (SketchedSGD, Ivkin et al. 2019, arXiv 1903.04488; two-round form). Error feedback
+// keeps the rest: ||v - C(v)||^2 = ||v||^2 minus what was sent. Nothing estimated is ever subtracted, which is how FetchSGD's form diverges.
+//
+// A light element looks heavy where it meets heavy ones in most rows: 10 d (k / columns)^3 of them with 5 rows. They waste places, no more.
+//
+// The gate: an estimate is off by about ||g|| / sqrt(columns), so heavy elements exist for this sketch when the k-th estimate exceeds twice that. Where it does
+// not, the sketch was wasted: the next kRest steps send one element of every 1 / density instead, as `random_k` does, and no sketch.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "comm/exchange/error_feedback.h"
+#include "core/error.h"
+#include "kernels/pack/pack_kernels.h"
+
+namespace panther {
+namespace {
+
+using comm::CodecMember;
+using comm::CodecSettings;
+using comm::CompressedPart;
+
+/// Committed steps between a sketch without heavy elements and the next one.
+constexpr std::int64_t kRest = 16;
+
+std::int64_t stride_of(const CodecSettings& settings) { return std::llround(1 / settings.density); }
+
+std::int64_t chosen_of(const CodecMember& member, const CodecSettings& settings) { return (member.numel + stride_of(settings) - 1) / stride_of(settings); }
+
+std::int64_t columns_of(const CodecMember& member, const CodecSettings& settings) {
+  const std::int64_t columns = settings.sketch_columns * chosen_of(member, settings);
+  return (columns + kCountSketchBlock - 1) / kCountSketchBlock * kCountSketchBlock;
+}
+
+std::int64_t cells_of(const CodecMember& member, const CodecSettings& settings) { return settings.sketch_rows * columns_of(member, settings); }
+
+bool pays(const CodecMember& member, const CodecSettings& settings) {
+  return cells_of(member, settings) + chosen_of(member, settings) < member.numel && member.numel < (std::int64_t{1} << 32);
+}
+
+std::int64_t sketch_numel(const comm::BucketParts& parts, const CodecSettings& settings) {
+  std::int64_t total = 0;
+  for (const CompressedPart& part : parts.compressed()) total += cells_of(part.member, settings);
+  return total;
+}
+
+std::int64_t values_numel(const comm::BucketParts& parts, const CodecSettings& settings) {
+  std::int64_t total = parts.compressed().empty() ? 0 : 1;  // the alarm
+  for (const CompressedPart& part : parts.compressed()) total += chosen_of(part.member, settings);
+  return total;
+}
+
+std::int64_t largest_of(const comm::BucketParts& parts) {
+  std::int64_t largest = 0;
+  for (const CompressedPart& part : parts.compressed()) largest = std::max(largest, part.member.numel);
+  return largest;
+}
+
+/// First the sketches of all parts that are not resting and the exact elements, then the chosen values and one element that is nan when a rank's
+/// gradient is not finite.
+class CountSketchCodec final : public comm::Codec {
+ public:
+  CountSketchCodec(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
+      : settings_(settings), parts_("count_sketch", layout, settings, allocator, pays), feedback_(parts_, settings, 1.0 / static_cast<double>(stride_of(settings)), allocator),
+        cells_numel_(sketch_numel(parts_, settings)), values_numel_(values_numel(parts_, settings)),
+        cells_(allocator, static_cast<std::size_t>(cells_numel_ + parts_.exact_numel()) * sizeof(float), layout.bucket.device, {}),
+        values_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
+        spare_(allocator, static_cast<std::size_t>(largest_of(parts_)) * sizeof(float), layout.bucket.device, {}),
+        sums_(allocator, settings.error_feedback ? 0 : static_cast<std::size_t>(parts_.compressed_numel()) * sizeof(float), layout.bucket.device, {}),
+        scratch_(kTopKScratch), chosen_(parts_.compressed().size()), rest_until_(parts_.compressed().size(), 0), next_rest_(rest_until_),
+        kernels_(pack_kernels(layout.bucket.device.kind)) {}
+
+  std::vector<comm::Stage> plan(std::int64_t) const override {
+    const comm::Stage first{comm::Stage::Kind::all_reduce, DType::f32, cells_numel_ + parts_.exact_numel(), comm::ReduceOp::sum};
+    if (parts_.compressed().empty()) return {first};
+    return {first, {comm::Stage::Kind::all_reduce, DType::f32, values_numel_, comm::ReduceOp::sum}};
+  }
+
+  TensorView encode(std::size_t index, const comm::CodecCall& call) override { return index == 0 ? encode_sketches(call) : encode_values(call); }
+
+  void decode(std::size_t index, const TensorView& wire, const comm::CodecCall& call) override {
+    index == 0 ? decode_sketches(wire, call) : decode_values(wire, call);
+  }
+
+  bool linear() const override { return parts_.compressed().empty(); }
+  bool keeps_bytes() const override { return true; }
+  bool finite() const override { return finite_; }
+  void commit() override {
+    feedback_.commit();
+    rest_until_ = next_rest_;
+  }
+  void rollback() override { next_rest_ = rest_until_; }
+  double residual_ratio() const override { return feedback_.ratio(); }
+
+  void save_state(const comm::StateSink& put) const override {
+    feedback_.save(put);
+    for (std::size_t i = 0; i < rest_until_.size(); ++i) {
+      std::int64_t until = rest_until_[i];
+      put(rest_name(i), TensorView(&until, DType::i64, {1}));
+    }
+  }
+  void load_state(const comm::StateSource& get) override {
+    feedback_.load(get);
+    for (std::size_t i = 0; i < rest_until_.size(); ++i) {
+      if (!get(rest_name(i), TensorView(&rest_until_[i], DType::i64, {1}))) rest_until_[i] = 0;
+    }
+    next_rest_ = rest_until_;
+  }
+  std::uint64_t shared_digest() const override {
+    std::uint64_t digest = 0;
+    for (const std::int64_t until : rest_until_) digest = mix64(digest, static_cast<std::uint64_t>(until));
+    return digest;
+  }
+
+ private:
+  std::string rest_name(std::size_t i) const { return parts_.compressed()[i].member.name + "/count_sketch.rest"; }
+  bool rests(std::size_t i, const comm::CodecCall& call) const { return call.step < rest_until_[i]; }
+  CountSketch sketch_of(const CompressedPart& part, const comm::CodecCall& call) const {
+    return {settings_.sketch_rows, columns_of(part.member, settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step)};
+  }
+  /// v of a part, which becomes its residual.
+  float* sum_of(const CompressedPart& part) const { return feedback_.enabled() ? feedback_.next(part) : static_cast<float*>(sums_.data()) + part.start; }
+
+  TensorView encode_sketches(const comm::CodecCall& call) {
+    parts_.load(call);
+    feedback_.before(call);
+    auto* at = static_cast<float*>(cells_.data());
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      if (rests(i, call)) continue;
+      kernels_.count_sketch_insert({.sketch = sketch_of(part, call), .gradient = part.values.as<float>(), .residual = feedback_.residual(part), .sum = sum_of(part),
+                                    .count = part.member.numel, .cells = at});
+      at += cells_of(part.member, settings_);
+    }
+    const TensorView exact(at, DType::f32, {parts_.exact_numel()});
+    parts_.pack_exact(exact, call);
+    return TensorView(cells_.data(), DType::f32, {at - static_cast<float*>(cells_.data()) + parts_.exact_numel()});
+  }
+
+  void decode_sketches(const TensorView& wire, const comm::CodecCall& call) {
+    finite_ = comm::BucketParts::all_finite(wire);
+    next_rest_ = rest_until_;
+    const auto* at = wire.as<float>();
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      if (rests(i, call)) continue;
+      const CountSketch sketch = sketch_of(part, call);
+      const std::int64_t k = chosen_of(part.member, settings_);
+      // The gradient is in the sum and in the residual: its place is free for the estimates.
+      auto* estimates = part.values.as<float>();
+      kernels_.count_sketch_estimate(sketch, at, part.member.numel, estimates);
+      chosen_[i].resize(static_cast<std::size_t>(k));
+      std::vector<float> found(static_cast<std::size_t>(k));
+      kernels_.top_k({.gradient = estimates, .next = static_cast<float*>(spare_.data()), .count = part.member.numel, .k = k, .indices = chosen_[i].data(),
+                      .values = found.data(), .scratch = scratch_});
+      if (!heavy(sketch, at, found)) next_rest_[i] = call.step + 1 + kRest;
+      at += cells_of(part.member, settings_);
+    }
+    parts_.unpack_exact(wire.slice(at - wire.as<float>(), parts_.exact_numel()), call);
+  }
+
+  /// True when the smallest of the found estimates is worth twice the sketch's own error.
+  static bool heavy(const CountSketch& sketch, const float* cells, const std::vector<float>& found) {
+    std::vector<double> squared(static_cast<std::size_t>(sketch.rows), 0.0);
+    for (std::int64_t row = 0; row < sketch.rows; ++row) {
+      for (std::int64_t j = 0; j < sketch.columns; ++j) squared[static_cast<std::size_t>(row)] += std::pow(static_cast<double>(cells[row * sketch.columns + j]), 2);
+    }
+    std::nth_element(squared.begin(), squared.begin() + sketch.rows / 2, squared.end());
+    const double error = std::sqrt(squared[static_cast<std::size_t>(sketch.rows / 2)] / static_cast<double>(sketch.columns));
+    float least = std::numeric_limits<float>::infinity();
+    for (const float value : found) least = std::min(least, std::abs(value));
+    return static_cast<double>(least) > 2 * error;
+  }
+
+  TensorView encode_values(const comm::CodecCall& call) {
+    const TensorView wire(values_.data(), DType::f32, {values_numel_});
+    auto* at = wire.as<float>();
+    bool finite = true;
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      const std::int64_t k = chosen_of(part.member, settings_);
+      if (rests(i, call)) {
+        finite = kernels_.sample({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = sum_of(part), .count = part.member.numel,
+                                  .stride = stride_of(settings_), .key = comm::member_key(part.member, settings_), .step = static_cast<std::uint64_t>(call.step),
+                                  .unbiased = false, .values = at}) && finite;
+      } else {
+        float* sum = sum_of(part);
+        for (std::int64_t j = 0; j < k; ++j) at[j] = std::exchange(sum[chosen_[i][static_cast<std::size_t>(j)]], 0.0f);
+      }
+      at += k;
+    }
+    *at = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    feedback_.after(call);
+    return wire;
+  }
+
+  void decode_values(const TensorView& wire, const comm::CodecCall& call) {
+    finite_ = comm::BucketParts::all_finite(wire) && finite_;
+    const auto* at = wire.as<float>();
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const CompressedPart& part = parts_.compressed()[i];
+      const std::int64_t k = chosen_of(part.member, settings_);
+      auto* values = part.values.as<float>();
+      if (rests(i, call)) {
+        kernels_.place(at, part.member.numel, stride_of(settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step), values);
+      } else {
+        std::memset(values, 0, static_cast<std::size_t>(part.values.bytes()));
+        for (std::int64_t j = 0; j < k; ++j) values[chosen_[i][static_cast<std::size_t>(j)]] = at[j];
+      }
+      at += k;
+    }
+    parts_.store(call);
+    if (!finite_) parts_.poison();
+  }
+
+  CodecSettings settings_;
+  comm::BucketParts parts_;
+  comm::ErrorFeedback feedback_;
+  std::int64_t cells_numel_, values_numel_;
+  Workspace cells_;
+  Workspace values_;
+  Workspace spare_;                                  // what top_k leaves over
+  Workspace sums_;                                   // v where no residual keeps it
+  std::vector<std::uint32_t> scratch_;
+  std::vector<std::vector<std::uint32_t>> chosen_;   // by part
+  std::vector<std::int64_t> rest_until_;             // step before which a part sends samples and no sketch; the same on all ranks
+  std::vector<std::int64_t> next_rest_;              // what the running step makes of it
+  const PackKernels& kernels_;
+  bool finite_ = true;
+};
+
+std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
+  return std::make_unique<CountSketchCodec>(layout, settings, allocator);
+}
+
+void check(std::span<const CodecMember>, const CodecSettings& settings) {
+  PANTHER_REQUIRE(settings.sketch_rows % 2 == 1, "comm.codec.sketch_rows = ", settings.sketch_rows, ": a median needs an odd number of rows; use 1, 3 or 5");
+}
+
+}  // namespace
+
+void register_count_sketch(comm::CodecRegistry& registry);
+void register_count_sketch(comm::CodecRegistry& registry) { registry.add("count_sketch", {make, check}); }
+
+}  // namespace panther
