@@ -1,10 +1,21 @@
 #include "comm/collective.h"
 
 #include "comm/backends/chunks.h"
+#include "core/error.h"
 
 namespace panther::comm {
 
 Collective::~Collective() = default;
+
+std::unique_ptr<Collective> Collective::split(int, Deadline) { fail(ErrorCode::Unsupported, "comm.backend = ", backend(), " cannot make groups of some of its ranks; use gloo, mpi or nccl"); }
+
+std::vector<int> ranks_of_color(std::span<const std::int64_t> colors, int color) {
+  std::vector<int> ranks;
+  for (std::size_t rank = 0; rank < colors.size(); ++rank) {
+    if (color >= 0 && colors[rank] == color) ranks.push_back(static_cast<int>(rank));
+  }
+  return ranks;
+}
 
 std::int64_t ring_bytes_sent(std::int64_t bytes, int rank, int ranks) noexcept {
   if (ranks == 1) return 0;

@@ -1,8 +1,10 @@
 #pragma once
 // Collective operations among the ranks of one group.
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "comm/deadline.h"
 #include "comm/export.h"
@@ -41,12 +43,19 @@ class PANTHER_COMM_API Collective {
   virtual Work send_recv(const TensorView& outgoing, int to, const TensorView& incoming, int from, Stream stream, Deadline deadline) = 0;
   virtual void barrier(Deadline deadline) = 0;
 
+  /// All ranks together: the group of the ranks that gave the same color, in the order of their ranks here; null for a negative color. It is used by the thread that uses this
+  /// group, and this group outlives it. Aborting this one ends those made from it too. Throws Unsupported where a backend cannot, PeerLost, Timeout.
+  virtual std::unique_ptr<Collective> split(int color, Deadline deadline);
+
   /// From any thread: makes running and later calls throw PeerLost soon. Never blocks.
   virtual void abort() noexcept = 0;
 
   /// Bytes this rank sends for an all_reduce of `bytes` with the algorithm the backend pins (the ledger's prediction).
   virtual std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept = 0;
 };
+
+/// The ranks that gave `color`, from everybody's colors by rank: what a split() makes a group of. Pure.
+PANTHER_COMM_API std::vector<int> ranks_of_color(std::span<const std::int64_t> colors, int color);
 
 /// Bytes that `rank` of `ranks` sends for an all_reduce of `bytes` in a ring: what the ledger counts for large messages, and what a plan
 /// can tell before there is a collective. Pure.

@@ -1,5 +1,6 @@
 #include "comm/backends/message_collective.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "comm/backends/arguments.h"
@@ -7,6 +8,7 @@
 #include "comm/backends/direct.h"
 #include "comm/backends/reduce.h"
 #include "comm/backends/ring.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 
 namespace panther::comm {
@@ -18,9 +20,29 @@ constexpr int kFewRanks = 16;
 
 std::byte* bytes_of(const TensorView& view) { return static_cast<std::byte*>(view.data); }
 
+/// Some ranks of a transport, whose messages are the transport's.
+class PartTransport final : public Transport {
+ public:
+  PartTransport(std::shared_ptr<Transport> whole, std::vector<int> ranks)
+      : whole_(std::move(whole)), ranks_(std::move(ranks)), rank_(static_cast<int>(std::find(ranks_.begin(), ranks_.end(), whole_->rank()) - ranks_.begin())) {}
+
+  std::string_view name() const noexcept override { return whole_->name(); }
+  int rank() const noexcept override { return rank_; }
+  int size() const noexcept override { return static_cast<int>(ranks_.size()); }
+  std::unique_ptr<Transfer> send(int to, const void* data, std::size_t bytes) override { return whole_->send(ranks_[static_cast<std::size_t>(to)], data, bytes); }
+  std::unique_ptr<Transfer> receive(int from, void* data, std::size_t bytes) override { return whole_->receive(ranks_[static_cast<std::size_t>(from)], data, bytes); }
+  void abort() noexcept override { whole_->abort(); }
+  bool close() noexcept override { return whole_->close(); }
+
+ private:
+  std::shared_ptr<Transport> whole_;
+  std::vector<int> ranks_;
+  int rank_;
+};
+
 class MessageCollective final : public Collective {
  public:
-  explicit MessageCollective(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+  explicit MessageCollective(std::shared_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
   std::string_view backend() const noexcept override { return transport_->name(); }
   int rank() const noexcept override { return transport_->rank(); }
@@ -94,6 +116,13 @@ class MessageCollective final : public Collective {
     guarded([&] { dissemination_barrier(*transport_, deadline); });
   }
 
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    const std::int64_t own[] = {color};
+    std::vector<int> ranks = ranks_of_color(gather_integers(*this, own, {}, deadline), color);
+    if (ranks.empty()) return nullptr;
+    return std::make_unique<MessageCollective>(std::make_unique<PartTransport>(transport_, std::move(ranks)));
+  }
+
   void abort() noexcept override { transport_->abort(); }
 
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override {
@@ -142,7 +171,7 @@ class MessageCollective final : public Collective {
     return {};
   }
 
-  std::unique_ptr<Transport> transport_;
+  std::shared_ptr<Transport> transport_;
   Scratch scratch_;
   bool dead_ = false;
 };

@@ -2,16 +2,20 @@
 // nothing here waits longer than its deadline.
 #include <nccl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "comm/backends/arguments.h"
 #include "comm/backends/backends.h"
 #include "comm/backends/half_sum.h"
 #include "comm/backends/reduce.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/kernel_set.h"
@@ -81,6 +85,21 @@ class Communicator {
     });
   }
 
+  /// All ranks together. Null for a negative color.
+  std::shared_ptr<Communicator> split(int color, int rank, int size, Deadline deadline) {
+    const auto part = std::make_shared<Communicator>(rank, size, device_);
+    run("ncclCommSplit", deadline, [&](ncclComm_t comm) {
+      ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+      config.blocking = 0;
+      return ncclCommSplit(comm, color < 0 ? NCCL_SPLIT_NOCOLOR : color, rank_, &part->comm_, &config);
+    });
+    if (color < 0) return nullptr;
+    part->run("ncclCommSplit", deadline, [&](ncclComm_t) { return part->state(); });
+    const std::lock_guard lock(parts_mutex_);
+    parts_.push_back(part);
+    return part;
+  }
+
   /// Enters NCCL and waits until the call is through (on the stream, not done). Throws PeerLost, Timeout, DeviceFault.
   template <class Call>
   void run(const char* what, Deadline deadline, const Call& call) {
@@ -106,6 +125,12 @@ class Communicator {
   /// ncclCommAbort can take a while, so a thread of its own does it.
   void abort() noexcept {
     if (aborted_.exchange(true)) return;
+    {
+      const std::lock_guard lock(parts_mutex_);
+      for (const std::weak_ptr<Communicator>& weak : parts_) {
+        if (const auto part = weak.lock()) part->abort();
+      }
+    }
     aborter_ = std::thread([this] {
       const std::lock_guard lock(mutex_);
       if (comm_ != nullptr) ncclCommAbort(comm_);
@@ -153,6 +178,8 @@ class Communicator {
   ncclComm_t comm_ = nullptr;
   std::atomic<bool> aborted_{false};
   std::thread aborter_;
+  std::mutex parts_mutex_;
+  std::vector<std::weak_ptr<Communicator>> parts_;  ///< made from this one
 };
 
 class NcclState final : public Work::State {
@@ -285,6 +312,14 @@ class NcclCollective final : public Collective {
 
   void barrier(Deadline deadline) override {
     all_reduce(TensorView(token_, DType::f32, {1}, device_), ReduceOp::max, stream_, deadline).wait(deadline);
+  }
+
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    const std::int64_t own[] = {color};
+    const std::vector<int> ranks = ranks_of_color(gather_integers(*this, own, stream_, deadline), color);
+    const auto place = static_cast<int>(std::find(ranks.begin(), ranks.end(), rank()) - ranks.begin());
+    std::shared_ptr<Communicator> part = communicator_->split(color, place, static_cast<int>(ranks.size()), deadline);
+    return part == nullptr ? nullptr : std::make_unique<NcclCollective>(std::move(part), device_);
   }
 
   void abort() noexcept override { communicator_->abort(); }

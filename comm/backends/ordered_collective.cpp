@@ -68,6 +68,10 @@ class OrderedCollective final : public Collective {
     return inner_->send_recv(outgoing, to, incoming, from, stream, deadline);
   }
   void barrier(Deadline deadline) override { inner_->barrier(deadline); }
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    std::unique_ptr<Collective> part = inner_->split(color, deadline);
+    return part == nullptr ? nullptr : make_ordered_collective(std::move(part));
+  }
   void abort() noexcept override { inner_->abort(); }
 
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override {

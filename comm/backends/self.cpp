@@ -46,6 +46,7 @@ class SelfCollective final : public Collective {
     return to == 0 ? copy(outgoing, incoming, stream) : done();
   }
   void barrier(Deadline) override { done(); }
+  std::unique_ptr<Collective> split(int color, Deadline) override { return color < 0 ? nullptr : make_self(device_); }
   void abort() noexcept override { aborted_ = true; }
   std::int64_t all_reduce_bytes_sent(std::int64_t) const noexcept override { return 0; }
 

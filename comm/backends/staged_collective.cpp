@@ -82,6 +82,10 @@ class StagedCollective final : public Collective {
     return from < 0 ? Work() : bring_back(host_incoming, incoming, stream);
   }
   void barrier(Deadline deadline) override { host_->barrier(deadline); }
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    std::unique_ptr<Collective> part = host_->split(color, deadline);
+    return part == nullptr ? nullptr : make_staged_collective(std::move(part), device_);
+  }
   void abort() noexcept override { host_->abort(); }
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return host_->all_reduce_bytes_sent(bytes); }
 

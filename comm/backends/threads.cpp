@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -10,6 +11,7 @@
 #include "comm/backends/chunks.h"
 #include "comm/backends/reduce.h"
 #include "comm/backends/threads_world.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 
 namespace panther::comm {
@@ -97,6 +99,13 @@ class ThreadsCollective final : public Collective {
 
   void barrier(Deadline deadline) override {
     together({"barrier"}, deadline, [](const std::vector<ThreadsCall>&) {});
+  }
+
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    const std::int64_t own[] = {color};
+    const std::vector<int> ranks = ranks_of_color(gather_integers(*this, own, {}, deadline), color);
+    if (ranks.empty()) return nullptr;
+    return std::make_unique<ThreadsCollective>(world_->part(ranks), static_cast<int>(std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin()));
   }
 
   void abort() noexcept override { world_->break_up(concat("rank ", rank_, " aborted")); }

@@ -1,5 +1,6 @@
 #include "comm/backends/threads_world.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -104,11 +105,19 @@ void ThreadsWorld::exchange(int rank, int to, const void* outgoing, std::int64_t
   mine.state = Offer::State::none;
 }
 
+std::shared_ptr<ThreadsWorld> ThreadsWorld::part(const std::vector<int>& ranks) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<ThreadsWorld>& world = parts_[ranks];
+  if (world == nullptr) world = std::make_shared<ThreadsWorld>(static_cast<int>(ranks.size()));
+  return world;
+}
+
 void ThreadsWorld::break_up(const std::string& reason) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (!broken_) reason_ = reason;
     broken_ = true;
+    for (const auto& [ranks, world] : parts_) world->break_up(reason);
   }
   changed_.notify_all();
 }
@@ -118,6 +127,10 @@ void ThreadsWorld::leave(int rank) noexcept {
     const std::lock_guard lock(mutex_);
     gone_[static_cast<std::size_t>(rank)] = 1;
     anybody_gone_ = true;
+    for (const auto& [ranks, world] : parts_) {
+      const auto place = std::find(ranks.begin(), ranks.end(), rank);
+      if (place != ranks.end()) world->leave(static_cast<int>(place - ranks.begin()));
+    }
   }
   changed_.notify_all();
 }

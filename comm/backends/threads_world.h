@@ -2,6 +2,8 @@
 // Where the ranks of one process meet: what each is about to do, and the messages between two of them.
 #include <condition_variable>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,6 +43,9 @@ class ThreadsWorld {
   void exchange(int rank, int to, const void* outgoing, std::int64_t outgoing_bytes, int from, void* incoming,
                 std::int64_t incoming_bytes, Deadline deadline);
 
+  /// The world of some of these ranks, the same for all of them; it breaks when this one does, or when a rank leaves this one.
+  std::shared_ptr<ThreadsWorld> part(const std::vector<int>& ranks);
+
   void break_up(const std::string& reason) noexcept;
   void leave(int rank) noexcept;
 
@@ -76,6 +81,7 @@ class ThreadsWorld {
   std::vector<char> gone_;
   bool anybody_gone_ = false;
   std::vector<Offer> offers_;  ///< [from * ranks + to]
+  std::map<std::vector<int>, std::shared_ptr<ThreadsWorld>> parts_;
 };
 
 }  // namespace panther::comm

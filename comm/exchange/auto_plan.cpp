@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 #include "comm/exchange/layout.h"
 #include "comm/exchange/link_plan.h"
 #include "core/error.h"

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "comm/exchange/exchange.h"
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 

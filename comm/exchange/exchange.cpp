@@ -26,7 +26,7 @@ struct Exchange::Impl {
   ~Impl();
 
   /// Starts the communication thread.
-  void start(Collective& collective);
+  void start();
   void begin(Stream compute);
   void set_control(ControlWord control, double loss);
   void mark_ready(std::int64_t slot);
@@ -60,7 +60,6 @@ struct Exchange::Impl {
   double busy_seconds_ = 0;
   ExchangeReport report_;
   std::exception_ptr error_;
-  Collective* collective_ = nullptr;            // set where there is a thread
   std::thread thread_;
 };
 
@@ -81,8 +80,7 @@ Exchange::Impl::Impl(const Sender::Trace& trace, BucketPlan plan, std::unique_pt
   }
 }
 
-void Exchange::Impl::start(Collective& collective) {
-  collective_ = &collective;
+void Exchange::Impl::start() {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -94,7 +92,7 @@ Exchange::Impl::~Impl() {
     stop_ = true;
     abandoned = open_ && !complete_;
   }
-  if (abandoned) collective_->abort();  // the thread may be inside a collective, and so may the peers
+  if (abandoned) sender_->abort();  // the thread may be inside a collective, and so may the peers
   changed_.notify_all();
   thread_.join();
 }
@@ -230,7 +228,7 @@ void Exchange::Impl::work_step(std::unique_lock<std::mutex>& lock) {
 void Exchange::Impl::fail_step(std::exception_ptr error, bool together) noexcept {
   error_ = std::move(error);
   changed_.notify_all();
-  if (!together) collective_->abort();  // never blocks
+  if (!together) sender_->abort();  // never blocks
 }
 
 Exchange::Exchange(Collective& collective, const KernelSet& kernels, Allocator& allocator, BucketPlan plan, std::vector<TensorView> buckets,
@@ -241,7 +239,7 @@ Exchange::Exchange(Collective& collective, const KernelSet& kernels, Allocator& 
   std::unique_ptr<Sender> sender;
   if (collective.size() > 1) sender = std::make_unique<Sender>(collective, kernels, allocator, plan, buckets, config, timeout, codecs);
   impl_ = std::make_unique<Impl>(trace, std::move(plan), std::move(sender));
-  if (collective.size() > 1) impl_->start(collective);
+  if (collective.size() > 1) impl_->start();
 }
 
 Exchange::~Exchange() = default;
@@ -260,6 +258,11 @@ void Exchange::save_state(const StateSink& put) const {
 }
 void Exchange::load_state(const StateSource& get) {
   impl_->between_steps("load_state()", [&](Sender& sender) { sender.load_state(get); });
+}
+int Exchange::state_holders() const {
+  int holders = 1;
+  impl_->between_steps("state_holders()", [&](Sender& sender) { holders = sender.state_holders(); });
+  return holders;
 }
 bool Exchange::stateless() const {
   bool result = true;

@@ -26,6 +26,8 @@ struct PANTHER_COMM_API ExchangeConfig {
   bool checked = false;                    ///< CRC-32C and contribution count per message (comm/exchange/integrity.h says what they see)
   CodecSettings settings = {};
   AutoSettings automatic = {};             ///< of "auto"
+  std::vector<int> nodes = {};             ///< node of each rank: two levels (comm/exchange/node_levels.h); empty: one
+  bool inner_half = false;                 ///< bf16 inside a node
 };
 
 /// Elements that the control word takes behind the gradients of the first bucket; comm/exchange/control_tail.h is the format. It is
@@ -59,6 +61,7 @@ struct ExchangeReport {
   double loss_sum = 0;                     ///< summed over ranks
   std::int64_t contributions = 0;          ///< ranks that took part: size(), or finish() throws Corrupt
   std::int64_t bytes_sent = 0;             ///< by this rank, predicted from the pinned algorithms
+  std::int64_t bytes_inside = 0;           ///< of these, to ranks of its node; 0 with one level
   std::int64_t bytes_dense_f32 = 0;        ///< what the same gradients cost uncompressed in f32
   double collective_seconds = 0;           ///< communication thread busy; on CUDA first to last message, of the step before
   double exposed_seconds = 0;              ///< the caller waited in finish()
@@ -116,6 +119,8 @@ class PANTHER_COMM_API Exchange {
   void save_state(const StateSink& put) const;
   /// All ranks together. Throws InvalidArgument on all of them when what ranks must share (steps, factors) differs after loading.
   void load_state(const StateSource& get);
+  /// Ranks that hold residuals and factors: one of each node with two levels, else all.
+  int state_holders() const;
   /// True when there is nothing worth saving: every codec is stateless, or there is one rank.
   bool stateless() const;
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 #include "core/crc32c.h"
 #include "core/error.h"
 #include "core/text.h"

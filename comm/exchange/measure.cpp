@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "comm/exchange/control_tail.h"
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 #include "comm/exchange/layout.h"
 #include "core/error.h"
 #include "kernels/philox.h"
@@ -52,11 +52,17 @@ BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
 Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan,
                const std::vector<TensorView>& buckets, const ExchangeConfig& config, std::chrono::nanoseconds timeout,
                const CodecRegistry& codecs)
-    : collective_(collective), kernels_(kernels), allocator_(allocator), codecs_(codecs), plan_(plan), buckets_(buckets), config_(config), timeout_(timeout) {
+    : collective_(collective),
+      levels_(config.nodes.empty() ? nullptr : std::make_unique<NodeLevels>(collective, config.nodes, config.inner_half, allocator, Deadline::after(timeout))),
+      peers_(levels_ != nullptr ? levels_->outer() : &collective), kernels_(kernels), allocator_(allocator), codecs_(codecs), plan_(plan), buckets_(buckets), config_(config), timeout_(timeout) {
   check_memory(plan, buckets);
+  PANTHER_REQUIRE(levels_ == nullptr || !config.checked, "checked mode compares sums that all ranks make together, and with two levels (comm.hierarchy) they do not; switch one of them off");
   lane_ = make_lane(device_of(buckets, collective), buckets.size() + 1);
-  if (config.codec == kAutomaticExchange) {
-    automatic_ = std::make_unique<AutoPlan>(collective, kernels, allocator, plan, buckets, config.settings, config.automatic, Deadline::after(timeout));
+  if (!encodes()) {
+    candidates_ = {{"none", "none", config.settings}};
+    choice_.assign(buckets.size(), 0);
+  } else if (config.codec == kAutomaticExchange) {
+    automatic_ = std::make_unique<AutoPlan>(*peers_, kernels, allocator, plan, buckets, config.settings, config.automatic, Deadline::after(timeout));
     candidates_ = automatic_->candidates();
     choice_ = automatic_->start();
   } else {
@@ -64,6 +70,13 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
     choice_.assign(buckets.size(), 0);
   }
   assemble(std::vector<std::unique_ptr<Codec>>(buckets.size()));
+  stateless_ = agreed(automatic_ == nullptr && std::all_of(messages_.begin(), messages_.end(), [](const Message& message) { return message.codec->stateless(); }));
+}
+
+bool Sender::agreed(bool own) {
+  if (levels_ == nullptr) return own;
+  const std::int64_t value[] = {own ? 1 : 0};
+  return levels_->tell(value, lane_->stream(), Deadline::after(timeout_)).front() != 0;
 }
 
 Sender::~Sender() { release_messages(); }
@@ -105,9 +118,10 @@ void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
     message.report.codec = candidate.name;
     message.codec = std::move(kept[i]);
     if (message.codec == nullptr) {
-      message.codec = codecs_.at(candidate.codec).make(layout_of(plan_.buckets[i], buckets_[i], collective_.rank(), ranks), candidate.settings, allocator_);
+      message.codec = codecs_.at(candidate.codec).make(layout_of(plan_.buckets[i], buckets_[i], encodes() ? peers_->rank() : 0, encodes() ? peers_->size() : 1), candidate.settings, allocator_);
     }
     PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
+    PANTHER_REQUIRE(levels_ == nullptr || message.codec->keeps_bytes(), "the exchange '", candidate.codec, "' has no place for the control word, which two levels (comm.hierarchy) need");
     PANTHER_REQUIRE(!plan_.buckets[i].scattered || message.codec->plan(step_).front().kind == Stage::Kind::reduce_scatter, "the exchange '", candidate.codec,
                     "' cannot leave a sum in parts, one on each rank, because it does not add what it encodes element by element; use none or half");
     const std::int64_t tail = plan_.buckets[i].tail;
@@ -140,7 +154,7 @@ void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
 }
 
 void Sender::add_message(Message message, std::int64_t tail) {
-  message.stages = message.codec->plan(step_);
+  message.stages = stages_of(message);
   for (const Stage& stage : message.stages) {
     const std::size_t bytes = static_cast<std::size_t>(received_count(stage)) * size_of(stage.dtype);
     message.received.push_back(stage.kind == Stage::Kind::all_reduce ? nullptr : std::make_unique<Workspace>(allocator_, bytes, message.memory.device, Stream{}));
@@ -151,14 +165,16 @@ void Sender::add_message(Message message, std::int64_t tail) {
   messages_.push_back(std::move(message));
 }
 
+std::vector<Stage> Sender::stages_of(const Message& message) const { return encodes() ? message.codec->plan(step_) : std::vector<Stage>{}; }
+
 std::int64_t Sender::bytes_of(Stage::Kind kind, std::int64_t bytes) const {
-  return kind == Stage::Kind::all_reduce ? collective_.all_reduce_bytes_sent(bytes) : bytes * (collective_.size() - 1);
+  return kind == Stage::Kind::all_reduce ? peers_->all_reduce_bytes_sent(bytes) : bytes * (peers_->size() - 1);
 }
 
-std::int64_t Sender::received_count(const Stage& stage) const { return stage.kind == Stage::Kind::all_gather ? stage.count * collective_.size() : stage.count; }
+std::int64_t Sender::received_count(const Stage& stage) const { return stage.kind == Stage::Kind::all_gather ? stage.count * peers_->size() : stage.count; }
 
 void Sender::count_bytes(Message& message, const Stage& stage, const TensorView& sent) {
-  const std::int64_t bytes = bytes_of(stage.kind, stage.kind == Stage::Kind::reduce_scatter ? sent.bytes() / collective_.size() : sent.bytes());
+  const std::int64_t bytes = bytes_of(stage.kind, stage.kind == Stage::Kind::reduce_scatter ? sent.bytes() / peers_->size() : sent.bytes());
   message.report.bytes_sent += bytes;
   message.report.bytes_planned += bytes_of(stage.kind, stage.count * static_cast<std::int64_t>(size_of(stage.dtype)));
   ledger_.bytes_sent += bytes;
@@ -201,9 +217,9 @@ void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) 
   Work work;
   if (!reduce) received = TensorView(message.received[stage]->data(), what.dtype, {received_count(what)}, message.memory.device);
   switch (what.kind) {
-    case Stage::Kind::all_reduce: work = collective_.all_reduce(sent, what.op, lane_->stream(), deadline); break;
-    case Stage::Kind::all_gather: work = collective_.all_gather(sent, received, lane_->stream(), deadline); break;
-    case Stage::Kind::reduce_scatter: work = collective_.reduce_scatter(sent, received, what.op, lane_->stream(), deadline); break;
+    case Stage::Kind::all_reduce: work = peers_->all_reduce(sent, what.op, lane_->stream(), deadline); break;
+    case Stage::Kind::all_gather: work = peers_->all_gather(sent, received, lane_->stream(), deadline); break;
+    case Stage::Kind::reduce_scatter: work = peers_->reduce_scatter(sent, received, what.op, lane_->stream(), deadline); break;
   }
   if (trace) trace(name, message.bucket, false);
   if (message.tail_kind == Tail::control) control_work_ = work;
@@ -217,16 +233,38 @@ void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) 
   message.report.decode_seconds += seconds_now() - arrived;
 }
 
+template <class Body>
+void Sender::run_level(Message& message, const char* name, const Trace& trace, const Body& body) {
+  const double begin = seconds_now();
+  if (trace) trace(name, message.bucket, true);
+  body();
+  if (trace) trace(name, message.bucket, false);
+  message.report.collective_seconds += seconds_now() - begin;
+  const std::int64_t bytes = levels_->take_bytes();
+  message.report.bytes_sent += bytes;
+  message.report.bytes_planned += bytes;
+  ledger_.bytes_sent += bytes;
+  ledger_.bytes_inside += bytes;
+  ++ledger_.collectives;
+}
+
 void Sender::send(std::size_t index, const ControlWord& control, double loss, const Trace& trace) {
   Message& message = messages_[index];
   lane_->wait_ready(index);
-  message.stages = message.codec->plan(step_);
+  message.stages = stages_of(message);
   message.report = {.codec = std::move(message.report.codec)};
   add_carried(message);
   if (index == 0) own_nonfinite_ = false;
   if (step_ < locate_until_ && message.bucket >= 0 && !own_nonfinite_) own_nonfinite_ = !nonfinite_member(message).empty();
   write_tail(message, control, loss);
+  if (levels_ != nullptr) run_level(message, "node sum", trace, [&] { levels_->collect(message.memory, kernels_, lane_->stream(), Deadline::after(timeout_)); });
   for (std::size_t stage = 0; stage < message.stages.size(); ++stage) run_stage(message, stage, trace);
+  if (levels_ != nullptr) {
+    run_level(message, "node spread", trace, [&] {
+      const Work work = levels_->spread(message.memory, kernels_, lane_->stream(), Deadline::after(timeout_));
+      if (message.tail_kind == Tail::control) control_work_ = work;
+    });
+  }
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
   if (message.tail_kind == Tail::control) lane_->mark();
   if (index + 1 == messages_.size()) lane_->end();
@@ -258,7 +296,7 @@ ExchangeReport Sender::complete() {
   pending_ = true;
   std::vector<int> suspects = control.nonfinite_ranks;
   add_suspects(suspects, deadline);
-  const bool finite = codecs_finite() && suspects.empty();
+  const bool finite = agreed(codecs_finite()) && suspects.empty();
   if (!finite) settle(false);
   ExchangeReport report = ledger_;
   ledger_ = fixed_;
@@ -411,6 +449,8 @@ void Sender::add_carried(const Message& message) {
 void Sender::save_state(const StateSink& put) {
   settle(true);
   put("exchange/step", TensorView(&step_, DType::i64, {1}));
+  std::int64_t holders = state_holders();
+  if (levels_ != nullptr) put("exchange/holders", TensorView(&holders, DType::i64, {1}));
   for (const Message& message : messages_) message.codec->save_state(put);
   if (automatic_ == nullptr) return;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
@@ -459,13 +499,15 @@ void Sender::load_state(const StateSource& get) {
     }
   }
   for (const int choice : choice_) shared = mix64(shared, static_cast<std::uint64_t>(choice));
+  if (levels_ != nullptr) {
+    const std::int64_t own[] = {static_cast<std::int64_t>(shared)};
+    shared = static_cast<std::uint64_t>(levels_->tell(own, lane_->stream(), Deadline::after(timeout_)).front());
+  }
   // Ranks at other steps would issue other collectives, and with other factors sum what does not belong together.
   require_equal_digests(collective_, {{"the committed steps of the codec's state", static_cast<std::uint64_t>(step_)},
                                       {"the factors in the codec's state", shared}}, Deadline::after(timeout_));
 }
 
-bool Sender::stateless() const {
-  return automatic_ == nullptr && std::all_of(messages_.begin(), messages_.end(), [](const Message& message) { return message.codec->stateless(); });
-}
+bool Sender::stateless() const { return stateless_; }
 
 }  // namespace panther::comm

@@ -10,6 +10,7 @@
 #include "comm/exchange/exchange.h"
 #include "comm/exchange/integrity.h"
 #include "comm/exchange/lane.h"
+#include "comm/exchange/node_levels.h"
 
 namespace panther::comm {
 
@@ -40,6 +41,9 @@ class Sender {
   void replan_if_due();
   /// When the caller's buckets were ready and backward ended; after complete().
   void note_times(const StepTimes& times, ExchangeReport& report);
+  int state_holders() const noexcept { return levels_ != nullptr ? levels_->nodes() : collective_.size(); }
+  /// From any thread.
+  void abort() noexcept { levels_ != nullptr ? levels_->abort() : collective_.abort(); }
   /// True when what complete() threw is thrown by all ranks.
   bool failed_together() const noexcept { return failed_together_; }
 
@@ -85,6 +89,9 @@ class Sender {
   void load_plan(const StateSource& get);
   void add_message(Message message, std::int64_t tail);
   std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
+  std::vector<Stage> stages_of(const Message& message) const;
+  template <class Body>
+  void run_level(Message& message, const char* name, const Trace& trace, const Body& body);
   std::int64_t received_count(const Stage& stage) const;
   void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
   bool codecs_finite() const;
@@ -92,7 +99,14 @@ class Sender {
   void run_stage(Message& message, std::size_t stage, const Trace& trace);
   static TensorView host_view(const Message& message);
 
-  Collective& collective_;
+  /// True on ranks whose codecs speak to others: all of them, or one of each node.
+  bool encodes() const noexcept { return peers_ != nullptr; }
+  /// What a node's leader alone can know.
+  bool agreed(bool own);
+
+  Collective& collective_;                           ///< all ranks
+  std::unique_ptr<NodeLevels> levels_;               ///< null with one level
+  Collective* peers_;                                ///< whom codecs speak to: all ranks, or the nodes' leaders; null on others
   const KernelSet& kernels_;
   Allocator& allocator_;
   const CodecRegistry& codecs_;
@@ -118,6 +132,7 @@ class Sender {
   bool failed_together_ = false;
   std::int64_t locate_until_ = 0;                    ///< committed steps up to which every rank looks at its own gradients before they leave
   bool own_nonfinite_ = false;
+  bool stateless_ = true;                            ///< the same on all ranks
 };
 
 }  // namespace panther::comm

@@ -11,7 +11,7 @@ set(panther_exchange_sources
   exchange/digests.cpp
   exchange/error_feedback.cpp
   exchange/exchange.cpp
-  exchange/gather_integers.cpp
+  gather_integers.cpp
   exchange/gather_wire.cpp
   exchange/gradient_momentum.cpp
   exchange/integrity.cpp
@@ -20,6 +20,7 @@ set(panther_exchange_sources
   exchange/link_plan.cpp
   exchange/low_rank_factors.cpp
   exchange/measure.cpp
+  exchange/node_levels.cpp
   exchange/planned_bytes.cpp
   exchange/planner.cpp
   exchange/sender.cpp)

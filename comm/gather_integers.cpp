@@ -1,4 +1,4 @@
-#include "comm/exchange/gather_integers.h"
+#include "comm/gather_integers.h"
 
 #include "kernels/allocator.h"
 #include "kernels/cuda/device_memory.h"

@@ -1,0 +1,99 @@
+#include "comm/exchange/node_levels.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <utility>
+
+#include "comm/gather_integers.h"
+#include "core/error.h"
+#include "kernels/philox.h"
+
+namespace panther::comm {
+
+void HierarchyConfig::fields(FieldVisitor& v) {
+  v.field("mode", mode, {.help = "add gradients inside a node first, then among nodes by one rank of each; auto: ranks of one host are a node, set: node_ranks", .choices = {"off", "auto", "set"}});
+  v.field("node_ranks", node_ranks, {.help = "set: so many consecutive ranks are a node", .min = 0, .max = 1e6});
+  v.field("inner", inner, {.help = "what travels inside a node: none: as computed, half: bf16 with f32 sums; among nodes comm.exchange does", .choices = {"none", "half"}});
+}
+
+std::vector<int> nodes_of(const HierarchyConfig& config, std::span<const std::int64_t> hosts) {
+  PANTHER_REQUIRE(config.mode != "set" || config.node_ranks > 0, "comm.hierarchy.mode = \"set\" needs comm.hierarchy.node_ranks: how many consecutive ranks are a node");
+  std::vector<int> nodes;
+  std::map<std::int64_t, int> known;
+  std::vector<int> members;
+  for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
+    const std::int64_t host = config.mode == "set" ? static_cast<std::int64_t>(rank) / config.node_ranks : hosts[rank];
+    const auto [place, fresh] = known.try_emplace(host, static_cast<int>(known.size()));
+    if (fresh) members.push_back(0);
+    ++members[static_cast<std::size_t>(place->second)];
+    nodes.push_back(place->second);
+  }
+  const bool several = std::any_of(members.begin(), members.end(), [](int count) { return count > 1; });
+  if (config.mode == "off" || members.size() < 2 || !several) return {};
+  return nodes;
+}
+
+std::int64_t host_number() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  std::string text = name;
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  text += boot;
+  return static_cast<std::int64_t>(hash_name(text.data(), text.size()) >> 1);
+}
+
+NodeLevels::NodeLevels(Collective& world, std::span<const int> nodes, bool half, Allocator& allocator, Deadline deadline) : world_(world), half_(half), allocator_(allocator) {
+  const auto rank = static_cast<std::size_t>(world.rank());
+  PANTHER_CHECK(nodes.size() == static_cast<std::size_t>(world.size()), nodes.size(), " nodes for ", world.size(), " ranks");
+  nodes_ = 1 + *std::max_element(nodes.begin(), nodes.end());
+  const bool leader = std::find(nodes.begin(), nodes.end(), nodes[rank]) == nodes.begin() + static_cast<std::ptrdiff_t>(rank);
+  inner_ = world.split(nodes[rank], deadline);
+  outer_ = world.split(leader ? 0 : -1, deadline);
+}
+
+TensorView NodeLevels::wire_of(const TensorView& bucket, Stream stream) {
+  if (!half_ || size_of(bucket.dtype) == 2) return bucket;
+  const auto bytes = static_cast<std::size_t>(bucket.numel()) * 2;
+  if (memory_ == nullptr || memory_->bytes() < bytes) memory_ = std::make_unique<Workspace>(allocator_, bytes, bucket.device, stream);
+  return TensorView(memory_->data(), DType::bf16, {bucket.numel()}, bucket.device);
+}
+
+void NodeLevels::collect(const TensorView& bucket, const KernelSet& kernels, Stream stream, Deadline deadline) {
+  if (inner_->size() == 1) return;
+  const TensorView wire = wire_of(bucket, stream);
+  if (wire.data != bucket.data) kernels.cast(bucket, wire, stream);
+  inner_->all_reduce(wire, ReduceOp::sum, stream, deadline);
+  bytes_ += inner_->all_reduce_bytes_sent(wire.bytes());
+  if (wire.data != bucket.data) kernels.cast(wire, bucket, stream);
+}
+
+Work NodeLevels::spread(const TensorView& bucket, const KernelSet& kernels, Stream stream, Deadline deadline) {
+  if (!half_ && inner_->size() == 1) return {};
+  // Rounded on every node, also one of a single rank: all ranks of all nodes go on with the same bits.
+  const TensorView wire = wire_of(bucket, stream);
+  if (leads() && wire.data != bucket.data) kernels.cast(bucket, wire, stream);
+  const Work work = inner_->broadcast(wire, 0, stream, deadline);
+  if (leads()) bytes_ += wire.bytes() * (inner_->size() - 1);
+  if (wire.data != bucket.data) kernels.cast(wire, bucket, stream);
+  return work;
+}
+
+std::vector<std::int64_t> NodeLevels::tell(std::span<const std::int64_t> values, Stream stream, Deadline deadline) {
+  std::vector<std::int64_t> all = gather_integers(*inner_, values, stream, deadline);
+  all.resize(values.size());
+  return all;
+}
+
+std::int64_t NodeLevels::take_bytes() noexcept { return std::exchange(bytes_, 0); }
+
+void NodeLevels::abort() noexcept {
+  world_.abort();
+  inner_->abort();
+  if (outer_ != nullptr) outer_->abort();
+}
+
+}  // namespace panther::comm
