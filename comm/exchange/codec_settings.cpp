@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "comm/exchange/auto_settings.h"
+#include "comm/exchange/node_levels.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 
@@ -70,6 +71,12 @@ std::uint64_t settings_digest(const CodecSettings& settings) {
 std::uint64_t settings_digest(const AutoSettings& settings) {
   Digest digest;
   AutoSettings(settings).fields(digest);
+  return digest.value;
+}
+
+std::uint64_t settings_digest(const HierarchyConfig& config) {
+  Digest digest;
+  HierarchyConfig(config).fields(digest);
   return digest.value;
 }
 

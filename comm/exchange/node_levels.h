@@ -19,6 +19,9 @@ struct PANTHER_COMM_API HierarchyConfig {
   void fields(FieldVisitor& v);
 };
 
+/// 64-bit digest of all fields: what ranks must agree on.
+PANTHER_COMM_API std::uint64_t settings_digest(const HierarchyConfig& config);
+
 /// Nodes by rank, numbered from 0 in the order of their first ranks. `set`: ranks / node_ranks, the last one with fewer where that is not whole. `auto`: equal
 /// `hosts` (any number that tells hosts apart, by rank) are a node. Empty where two levels make no sense: off, one node, or no node of several
 /// ranks. Pure. Throws InvalidArgument for `set` without node_ranks.

@@ -35,6 +35,7 @@ void CommConfig::fields(FieldVisitor& v) {
           {.help = "gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
   v.section("codec", codec, "settings of lossy exchanges");
   v.section("auto", automatic, "what exchange = \"auto\" chooses from, and when");
+  v.section("hierarchy", hierarchy, "two levels: inside nodes and among them");
   v.section("local", local, "steps that ranks take alone between exchanges");
 }
 

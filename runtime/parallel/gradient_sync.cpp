@@ -129,6 +129,7 @@ void GradientSync::begin_step(int backward_passes) { impl_->begin_step(backward_
 void GradientSync::set_control(comm::ControlWord control, double loss_sum) { impl_->buckets.exchange->set_control(control, loss_sum); }
 comm::ExchangeReport GradientSync::finish() { return impl_->finish(); }
 std::string GradientSync::reject_step() { return impl_->buckets.exchange->reject_step(); }
+int GradientSync::state_holders() const { return impl_->buckets.exchange->state_holders(); }
 bool GradientSync::stateless() const { return impl_->buckets.exchange->stateless(); }
 NamedTensors GradientSync::codec_state() const { return impl_->buckets.codec_state(); }
 void GradientSync::load_codec_state(const std::map<std::string, at::Tensor>& state) { impl_->buckets.load_codec_state(state); }

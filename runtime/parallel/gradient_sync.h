@@ -8,6 +8,7 @@
 
 #include "comm/collective.h"
 #include "comm/exchange/exchange.h"
+#include "comm/exchange/node_levels.h"
 #include "runtime/export.h"
 #include "runtime/layers/layer.h"
 #include "runtime/optim/optimizer.h"
@@ -30,6 +31,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   comm::CodecSettings codec;
   comm::AutoSettings automatic;            ///< section `auto`
   LocalConfig local;
+  comm::HierarchyConfig hierarchy;
   void fields(FieldVisitor& v);
 };
 
@@ -59,6 +61,8 @@ class PANTHER_RUNTIME_API GradientSync {
   /// The step is not applied, on any rank: codecs forget it. As Exchange::reject_step().
   std::string reject_step();
 
+  /// Exchange::state_holders().
+  int state_holders() const;
   /// True when there is no codec state worth saving (comm/exchange/codec.h).
   bool stateless() const;
   /// This rank's codec state, between steps: host tensors of their own.

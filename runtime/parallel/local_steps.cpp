@@ -21,6 +21,7 @@ void add_report(std::optional<comm::ExchangeReport>& sum, comm::ExchangeReport r
   report.control.checkpoint |= sum->control.checkpoint;
   report.control.nonfinite |= sum->control.nonfinite;
   report.bytes_sent += sum->bytes_sent;
+  report.bytes_inside += sum->bytes_inside;
   report.bytes_dense_f32 += sum->bytes_dense_f32;
   report.collective_seconds += sum->collective_seconds;
   report.exposed_seconds += sum->exposed_seconds;
@@ -169,6 +170,7 @@ std::optional<comm::ExchangeReport> LocalSteps::after_step(std::int64_t done) {
   return result;
 }
 
+int LocalSteps::state_holders() const { return impl_->fragments.front().buckets->exchange->state_holders(); }
 const LocalSchedule& LocalSteps::schedule() const { return impl_->schedule; }
 const std::vector<at::Tensor>& LocalSteps::common() const { return impl_->common; }
 const std::vector<ParameterInfo>& LocalSteps::parameters() const { return impl_->parameters; }

@@ -34,6 +34,8 @@ class PANTHER_RUNTIME_API LocalSteps {
   /// applied, on any rank; `nonfinite` says so.
   std::optional<comm::ExchangeReport> after_step(std::int64_t done);
 
+  /// Exchange::state_holders().
+  int state_holders() const;
   const LocalSchedule& schedule() const;
   /// The parameters that all ranks have in common, which evaluation and checkpoints take; by slot of parameters().
   const std::vector<at::Tensor>& common() const;

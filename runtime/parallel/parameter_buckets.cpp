@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "comm/exchange/link_plan.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 #include "runtime/tensor/view_of.h"
@@ -20,7 +21,7 @@ comm::ExchangeConfig exchange_config(const CommConfig& config, const std::vector
   // Whoever sets a size gets that size.
   const std::int64_t last = config.bucket_bytes > 0 ? 0 : automatic.last_bytes;
   return {.codec = config.exchange, .bucket_bytes = bucket, .first_bucket_bytes = first, .last_bucket_bytes = last, .checked = config.checked,
-          .settings = config.codec, .automatic = config.automatic};
+          .settings = config.codec, .automatic = config.automatic, .nodes = {}, .inner_half = config.hierarchy.inner == "half"};
 }
 
 std::chrono::nanoseconds timeout_of(const CommConfig& config) {
@@ -54,6 +55,13 @@ std::vector<comm::GradientSlot> slots_of(const std::vector<ParameterInfo>& param
   return slots;
 }
 
+/// Nodes by rank. All ranks together.
+std::vector<int> nodes_among(comm::Collective& collective, const CommConfig& config) {
+  if (config.hierarchy.mode == "off" || collective.size() == 1) return {};
+  const std::int64_t own[] = {comm::host_number()};
+  return comm::nodes_of(config.hierarchy, comm::gather_integers(collective, own, {}, comm::Deadline::after(timeout_of(config))));
+}
+
 }  // namespace
 
 std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
@@ -74,7 +82,10 @@ comm::BucketPlan bucket_plan_of(const std::vector<ParameterInfo>& parameters, co
 
 std::int64_t planned_bytes_sent(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks) {
   const comm::BucketPlan plan = bucket_plan_of(parameters, config, ranks);
-  std::int64_t bytes = comm::planned_bytes_sent(plan, exchange_config(config, trained(parameters)), torch_allocator(), ranks);
+  comm::ExchangeConfig settings = exchange_config(config, trained(parameters));
+  // A plan knows no hosts: what is set, it counts.
+  if (config.hierarchy.mode == "set") settings.nodes = comm::nodes_of(config.hierarchy, std::vector<std::int64_t>(static_cast<std::size_t>(ranks), 0));
+  std::int64_t bytes = comm::planned_bytes_sent(plan, settings, torch_allocator(), ranks);
   // The parameters that were updated come back.
   for (const comm::Bucket& bucket : plan.buckets) {
     if (bucket.scattered) bytes += bucket.numel / ranks * static_cast<std::int64_t>(size_of(bucket.dtype)) * (ranks - 1);
@@ -104,13 +115,15 @@ LinkPlan plan_for_link(const std::vector<ParameterInfo>& parameters, const CommC
 }
 
 ParameterBuckets::ParameterBuckets(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& config) : parameters(trained(std::move(all))) {
-  const comm::ExchangeConfig settings = exchange_config(config, parameters);
+  comm::ExchangeConfig settings = exchange_config(config, parameters);
+  settings.nodes = nodes_among(collective, config);
   plan = bucket_plan_of(parameters, config, collective.size());
   comm::require_equal_digests(collective,
                               {{"the gradient buckets", comm::plan_digest(plan)},
                                {"comm.exchange", hash_name(config.exchange.data(), config.exchange.size())},
                                {"comm.codec", comm::settings_digest(config.codec)},
                                {"comm.auto", comm::settings_digest(config.automatic)},
+                               {"comm.hierarchy", comm::settings_digest(config.hierarchy)},
                                {"comm.checked", config.checked ? 1u : 0u},
                                {"comm.deterministic", config.deterministic ? 1u : 0u}},
                               comm::Deadline::after(timeout_of(config)));

@@ -238,6 +238,7 @@ class TrainingLoop {
     if (result.exchange.bytes_sent > 0) {
       scalars.emplace_back("comm/compression_ratio", static_cast<double>(result.exchange.bytes_dense_f32) / static_cast<double>(result.exchange.bytes_sent));
     }
+    if (config_.comm.hierarchy.mode != "off") scalars.emplace_back("comm/bytes_inside", static_cast<double>(result.exchange.bytes_inside));
     exchange_scalars(result.exchange, scalars);
     if (mfu > 0) scalars.emplace_back("perf/mfu_pct", mfu);
     metrics_->write(session_.step, scalars);

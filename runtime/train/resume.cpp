@@ -76,11 +76,18 @@ namespace {
 
 constexpr const char* kOptimizerSteps = "optimizer/steps";
 
-/// What this rank goes on from, of the states that ranks left in the checkpoint; nullopt where there is none.
-std::optional<std::map<std::string, at::Tensor>> rank_state(const Session& session) {
+constexpr const char* kHolders = "exchange/holders";
+
+/// Ranks that held residuals when the states were saved.
+int holders_of(const std::map<std::string, at::Tensor>& state, int ranks) {
+  const auto found = state.find(kHolders);
+  return found == state.end() ? ranks : static_cast<int>(found->second.item<std::int64_t>());
+}
+
+/// What this rank goes on from, of the states that ranks left in the checkpoint, where `holders` ranks hold residuals; nullopt where there is none.
+std::optional<std::map<std::string, at::Tensor>> rank_state(const Session& session, int holders) {
   if (session.resumed_from.empty()) return {};
   const int stored = exchange_ranks_of(session.resumed_from), ranks = session.world.size();
-  if (stored == ranks) return read_tensors(exchange_state_file(session.resumed_from, session.world.rank()));
   if (stored == 0) {
     if (session.world.leader()) {
       log_warn("resume is not bit-exact: the exchange's state starts fresh", {{"comm.exchange", session.config().comm.exchange},
@@ -88,20 +95,27 @@ std::optional<std::map<std::string, at::Tensor>> rank_state(const Session& sessi
     }
     return {};
   }
+  if (stored == ranks) {
+    auto own = read_tensors(exchange_state_file(session.resumed_from, session.world.rank()));
+    if (holders_of(own, stored) == holders) return own;
+  }
   std::vector<std::map<std::string, at::Tensor>> before;
   for (int rank = 0; rank < stored; ++rank) before.push_back(read_tensors(exchange_state_file(session.resumed_from, rank)));
   if (session.world.leader()) {
     log_warn("resume is not bit-exact: residuals are shared out anew", {{"comm.exchange", session.config().comm.exchange},
-                                                                        {"why", concat("the checkpoint holds those of ", stored, " ranks, there are ", ranks)}});
+                                                                        {"why", stored == ranks ? concat(holders_of(before.front(), stored), " ranks held them, now ", holders, " do")
+                                                                                                : concat("the checkpoint holds those of ", stored, " ranks, there are ", ranks)}});
   }
-  return resized_codec_state(before, ranks);
+  auto state = resized_codec_state(before, holders);
+  state.erase(kHolders);
+  return state;
 }
 
 }  // namespace
 
 void resume_exchange(const Session& session, GradientSync& sync) {
   if (sync.stateless()) return;
-  if (const auto state = rank_state(session)) sync.load_codec_state(*state);
+  if (const auto state = rank_state(session, sync.state_holders())) sync.load_codec_state(*state);
 }
 
 NamedTensors local_state(Session& session, const LocalSteps& local) {
@@ -112,7 +126,7 @@ NamedTensors local_state(Session& session, const LocalSteps& local) {
 }
 
 void resume_local(Session& session, LocalSteps& local) {
-  const auto state = rank_state(session);
+  const auto state = rank_state(session, local.state_holders());
   if (!state) return;
   local.load_state(*state);
   const at::NoGradGuard no_grad;

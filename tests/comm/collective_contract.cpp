@@ -282,4 +282,30 @@ void check_many_in_a_row(Collective& group) {
   }
 }
 
+void check_split(Collective& group) {
+  const int rank = group.rank(), ranks = group.size();
+  const std::unique_ptr<Collective> all = group.split(7, soon());
+  ASSERT_NE(all, nullptr);
+  EXPECT_EQ(all->rank(), rank);
+  EXPECT_EQ(all->size(), ranks);
+  const std::unique_ptr<Collective> parity = group.split(rank % 2, soon());
+  ASSERT_NE(parity, nullptr);
+  EXPECT_EQ(parity->rank(), rank / 2);
+  EXPECT_EQ(parity->size(), (ranks + 1 - rank % 2) / 2);
+  const std::unique_ptr<Collective> late = group.split(rank >= ranks / 2 ? 0 : -1, soon());
+  EXPECT_EQ(late == nullptr, rank < ranks / 2);
+  if (late != nullptr) {
+    EXPECT_EQ(late->size(), ranks - ranks / 2);
+  }
+  for (Collective* part : {all.get(), parity.get(), late.get()}) {
+    if (part == nullptr) continue;
+    check_facts(*part, part->size());
+    check_all_reduce_sum(*part);
+    check_all_gather(*part);
+    check_reduce_scatter(*part);
+    check_broadcast(*part);
+  }
+  check_all_reduce_sum(group);
+}
+
 }  // namespace panther::comm::testing

@@ -22,5 +22,7 @@ void check_barrier(Collective& group);
 /// Wrong arguments are InvalidArgument before anything is sent.
 void check_arguments(Collective& group);
 void check_many_in_a_row(Collective& group);
+/// Groups of some ranks do what groups do, beside the whole one and one another.
+void check_split(Collective& group);
 
 }  // namespace panther::comm::testing

@@ -56,6 +56,7 @@ TEST_P(CollectiveContract, SendRecv) { on_every_rank(check_send_recv); }
 TEST_P(CollectiveContract, Barrier) { on_every_rank(check_barrier); }
 TEST_P(CollectiveContract, RefusesWrongArguments) { on_every_rank(check_arguments); }
 TEST_P(CollectiveContract, ManyInARow) { on_every_rank(check_many_in_a_row); }
+TEST_P(CollectiveContract, Split) { on_every_rank(check_split); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, CollectiveContract,
                          ::testing::Values(Instance{"self", 1}, Instance{"threads", 1}, Instance{"threads", 2}, Instance{"threads", 3},

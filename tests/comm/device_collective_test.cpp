@@ -73,6 +73,7 @@ TEST_P(DeviceCollective, AllToAll) { on_every_rank(check_all_to_all); }
 TEST_P(DeviceCollective, SendRecv) { on_every_rank(check_send_recv); }
 TEST_P(DeviceCollective, Barrier) { on_every_rank(check_barrier); }
 TEST_P(DeviceCollective, ManyInARow) { on_every_rank(check_many_in_a_row); }
+TEST_P(DeviceCollective, Split) { on_every_rank(check_split); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DeviceCollective,
                          ::testing::Values(std::pair{"self", 1}, std::pair{"nccl", 1}, std::pair{"threads", 2}, std::pair{"threads", 3},

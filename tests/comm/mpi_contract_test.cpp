@@ -50,6 +50,7 @@ TEST(MpiContract, SendRecv) { check_send_recv(*group); }
 TEST(MpiContract, Barrier) { check_barrier(*group); }
 TEST(MpiContract, RefusesWrongArguments) { check_arguments(*group); }
 TEST(MpiContract, ManyInARow) { check_many_in_a_row(*group); }
+TEST(MpiContract, Split) { check_split(*group); }
 TEST(MpiContract, ASecondGroupIsRefused) {
   try {
     join(0);

@@ -31,6 +31,7 @@ class Errors(Job):
             ((r"bad\.toml:\d+",), lambda t: t.replace("layers = 2", "layers = = 2")),
             ((r"train\.eval_every", r"comm\.local\.every", r"multiple"), lambda t: t.replace("eval_every = 0", "eval_every = 3") + "[comm.local]\nevery = 2\n"),
             ((r"comm\.shard_optimizer", r"powersgd", r"none"), lambda t: t + "[comm]\nshard_optimizer = true\nexchange = \"powersgd\"\n"),
+            ((r"comm\.hierarchy", r"node_ranks"), lambda t: t + "[comm.hierarchy]\nmode = \"set\"\n"),
             ((r"comm\.local\.every = 10", r"fragments = 3"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 3\n"),
             ((r"comm\.local\.delay = 2", r"below 2"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 5\ndelay = 2\n"),
         ]

@@ -82,6 +82,18 @@ class Resume(Job):
         self.assertEqual(len(self.states("run", 11)), 4)
         self.assertEqual(len(before), 2)
 
+    def test_residuals_of_leaders(self):
+        self.exchange("top_k", "density = 0.05")
+        flat = self.edit
+        self.edit = lambda text: flat(text) + '[comm.hierarchy]\nmode = "set"\nnode_ranks = 2\n'
+        self.killed_after_a_checkpoint(3)
+        whole = self.states("whole", STEPS)
+        self.assertEqual(whole, self.states("killed", STEPS))
+        self.assertEqual([any(name.endswith("/residual") for name in rank) for rank in whole], [True, False, True])
+        # On one level all three ranks take their share.
+        done = self.train("whole", "--resume", "auto", "--set", "comm.hierarchy.mode=off", ranks=3, steps=STEPS + 1, checkpoint_every=1, edit=self.edit)
+        self.assertIn("2 ranks held them, now 3 do", done.stderr + done.stdout)
+
     def test_a_plan_and_its_residuals(self):
         # The link is given, so that the plan does not hang on timing.
         self.edit = lambda text: text + '[comm]\nexchange = "auto"\n[comm.codec]\nmin_numel = 64\n[comm.auto]\nfirst_plan = 3\nreplan_every = 1000\nlink_mbit = 0.5\n'

@@ -31,6 +31,17 @@ class WorldSizes(Job):
             for ranks in (2, 3):
                 self.compare(dtype, f"gloo_{ranks}_{dtype}", ranks=ranks)
 
+    def test_two_levels(self):
+        self.reference_run("f64")
+        for ranks in (3, 4):  # two nodes of 2 and 1, of 2 and 2
+            self.compare("f64", f"levels_{ranks}", ranks=ranks, edit=lambda text: text + '[comm.hierarchy]\nmode = "set"\nnode_ranks = 2\n')
+
+    def test_two_levels_over_mpi(self):
+        if shutil.which("mpirun.openmpi") is None:
+            self.skipTest("mpirun.openmpi is not installed")
+        self.reference_run("f64")
+        self.compare("f64", "levels_mpi", prefix=("mpirun.openmpi", "-np", "4"), edit=lambda text: text + '[comm.hierarchy]\nmode = "set"\nnode_ranks = 2\n')
+
     def test_accumulation(self):
         self.reference_run("f64")
         self.compare("f64", "accumulate", ranks=2, edit=lambda text: text.replace("global_batch = 8", "global_batch = 8\naccumulate = 3"))
