@@ -12,6 +12,7 @@ namespace panther::comm {
 struct StepTimes {
   std::vector<double> ready_seconds;   ///< by bucket
   double backward_seconds = 0;
+  double begun_seconds = 0;            ///< when the step started, by the steady clock
 };
 
 class AutoPlan {

@@ -60,7 +60,7 @@ class BlockQuantizer final : public Codec {
     momentum_.commit();
     feedback_.commit();
   }
-  double residual_ratio() const override { return feedback_.ratio(); }
+  CodecHealth health() const override { return feedback_.health(); }
   void save_state(const StateSink& put) const override {
     momentum_.save(put);
     feedback_.save(put);

@@ -69,6 +69,13 @@ using StateSink = std::function<void(const std::string& name, const TensorView& 
 /// Fills `value` and returns true, or returns false when there is nothing of that name. Throws InvalidArgument for another size.
 using StateSource = std::function<bool(const std::string& name, const TensorView& value)>;
 
+/// What a codec saw of this rank's gradients when it looked last (comm/exchange/error_feedback.h); negative: nothing, or nobody looked.
+struct CodecHealth {
+  double residual_ratio = -1;    ///< |residual| / |gradient|: what waits
+  double relative_error = -1;    ///< |v - C(v)| / |v|, v = gradient + residual: what one step loses
+  double effective_rank = -1;    ///< (sum s^2)^2 / sum s^4 of the singular values of what was decoded; mean over matrices, by energy
+};
+
 /// Encodes one bucket. One thread.
 ///
 /// State (error feedback, warm starts) belongs to parameter names: another bucketing of the same parameters goes on with it. It has two
@@ -99,8 +106,7 @@ class PANTHER_COMM_API Codec {
   virtual bool finite() const { return true; }
   virtual void commit() {}
   virtual void rollback() {}
-  /// |residual| / |gradient| of this rank when it was looked at last; negative where there is no residual or nobody looked.
-  virtual double residual_ratio() const { return -1; }
+  virtual CodecHealth health() const { return {}; }
   /// Between steps. Names are "<parameter>/<what>"; what a source does not have starts fresh.
   virtual void save_state(const StateSink& put) const;
   virtual void load_state(const StateSource& get);

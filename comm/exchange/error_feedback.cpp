@@ -25,6 +25,11 @@ void ErrorFeedback::before(const CodecCall& call) {
   std::vector<TensorView> gradients;
   for (const CompressedPart& part : parts_.compressed()) gradients.push_back(part.values);
   call.kernels.sum_of_squares(gradients, TensorView(&gradient_squared_, DType::f64, {}), call.stream);
+  sum_squared_ = 0;
+  for (const CompressedPart& part : parts_.compressed()) {
+    const float *gradient = part.values.as<float>(), *waiting = residual(part);
+    for (std::int64_t i = 0; i < part.member.numel; ++i) sum_squared_ += std::pow(static_cast<double>(gradient[i]) + static_cast<double>(waiting[i]), 2);
+  }
 }
 
 void ErrorFeedback::after(const CodecCall& call) {
@@ -33,7 +38,8 @@ void ErrorFeedback::after(const CodecCall& call) {
   for (const CompressedPart& part : parts_.compressed()) residuals.emplace_back(next(part), DType::f32, std::initializer_list<std::int64_t>{part.member.numel});
   double squared = 0;
   call.kernels.sum_of_squares(residuals, TensorView(&squared, DType::f64, {}), call.stream);
-  ratio_ = std::sqrt(squared / gradient_squared_);
+  health_.residual_ratio = std::sqrt(squared / gradient_squared_);
+  if (sum_squared_ > 0) health_.relative_error = std::sqrt(squared / sum_squared_);
   const double allowed = bound_ * std::sqrt(gradient_squared_);
   if (bound_ == 0 || !(std::sqrt(squared) > allowed)) return;
   for (const TensorView& residual : residuals) call.kernels.scale(allowed / std::sqrt(squared), residual, call.stream);

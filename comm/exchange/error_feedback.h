@@ -28,8 +28,10 @@ class ErrorFeedback {
   void before(const CodecCall& call);
   void after(const CodecCall& call);
 
-  /// |residual| / |gradient| when the guard looked last; negative before.
-  double ratio() const noexcept { return ratio_; }
+  /// True where the guard looks.
+  bool guards(const CodecCall& call) const noexcept { return enabled_ && call.step % kGuardPeriod == 0; }
+  /// What the guard saw last.
+  CodecHealth health() const noexcept { return health_; }
 
   /// next() becomes residual().
   void commit() noexcept { flipped_ = !flipped_; }
@@ -40,7 +42,6 @@ class ErrorFeedback {
   float* half(bool second) const noexcept { return static_cast<float*>(memory_.data()) + (second ? parts_.compressed_numel() : 0); }
   float* current() const noexcept { return half(flipped_); }
   float* other() const noexcept { return half(!flipped_); }
-  bool guards(const CodecCall& call) const noexcept { return enabled_ && call.step % kGuardPeriod == 0; }
 
   const BucketParts& parts_;
   bool enabled_ = false;
@@ -48,7 +49,8 @@ class ErrorFeedback {
   Workspace memory_;
   bool flipped_ = false;
   double gradient_squared_ = 0;
-  double ratio_ = -1;
+  double sum_squared_ = 0;       // of gradient and residual
+  CodecHealth health_;
 };
 
 }  // namespace panther::comm

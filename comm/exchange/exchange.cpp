@@ -106,6 +106,7 @@ void Exchange::Impl::begin(Stream compute) {
     sender_->replan_if_due();
   }
   begun_ = now();
+  times_.begun_seconds = std::chrono::duration<double>(begun_.time_since_epoch()).count();
   times_.ready_seconds.assign(plan_.buckets.size(), 0);
   marked_.assign(bucket_of_.size(), false);
   missing_.clear();

@@ -52,7 +52,9 @@ struct BucketReport {
   double encode_seconds = 0;
   double collective_seconds = 0;
   double decode_seconds = 0;
-  double residual_ratio = -1;              ///< |residual| / |gradient| when it was looked at last (every 16 steps); negative: none
+  double exposed_seconds = 0;              ///< of it, after backward: the step waited for this bucket
+  std::int64_t elements = 0;               ///< gradients in it
+  CodecHealth health = {};                 ///< looked at every 16 steps
 };
 
 /// What one step sent and waited for.

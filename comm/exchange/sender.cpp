@@ -69,6 +69,7 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
     candidates_ = {{config.codec, config.codec, config.settings}};
     choice_.assign(buckets.size(), 0);
   }
+  ended_.assign(buckets.size(), 0);
   assemble(std::vector<std::unique_ptr<Codec>>(buckets.size()));
   stateless_ = agreed(automatic_ == nullptr && std::all_of(messages_.begin(), messages_.end(), [](const Message& message) { return message.codec->stateless(); }));
 }
@@ -267,6 +268,7 @@ void Sender::send(std::size_t index, const ControlWord& control, double loss, co
   }
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
   if (message.tail_kind == Tail::control) lane_->mark();
+  if (message.bucket >= 0) ended_[static_cast<std::size_t>(message.bucket)] = seconds_now();
   if (index + 1 == messages_.size()) lane_->end();
 }
 
@@ -309,7 +311,8 @@ ExchangeReport Sender::complete() {
   for (const Message& message : messages_) {
     if (message.bucket < 0) continue;
     report.buckets.push_back(message.report);
-    report.buckets.back().residual_ratio = message.codec->residual_ratio();
+    report.buckets.back().health = message.codec->health();
+    for (const BucketMember& member : plan_.buckets[static_cast<std::size_t>(message.bucket)].members) report.buckets.back().elements += member.numel;
   }
   return report;
 }
@@ -373,8 +376,11 @@ void Sender::settle(bool keep) {
 void Sender::note_times(const StepTimes& times, ExchangeReport& report) {
   report.backward_seconds = times.backward_seconds;
   for (std::size_t i = 0; i < report.buckets.size(); ++i) {
-    report.buckets[i].ready_seconds = times.ready_seconds[i];
-    if (automatic_ != nullptr) automatic_->observe_residual(i, choice_[i], report.buckets[i].residual_ratio);
+    BucketReport& bucket = report.buckets[i];
+    bucket.ready_seconds = times.ready_seconds[i];
+    const double end = ended_[i] - times.begun_seconds, since = std::max(times.backward_seconds, i == 0 ? 0.0 : ended_[i - 1] - times.begun_seconds);
+    bucket.exposed_seconds = std::max(0.0, end - since);
+    if (automatic_ != nullptr) automatic_->observe_residual(i, choice_[i], report.buckets[i].health.residual_ratio);
   }
   if (automatic_ != nullptr) automatic_->observe(times);
   report.plan = std::move(plan_text_);

@@ -132,6 +132,7 @@ class Sender {
   bool failed_together_ = false;
   std::int64_t locate_until_ = 0;                    ///< committed steps up to which every rank looks at its own gradients before they leave
   bool own_nonfinite_ = false;
+  std::vector<double> ended_;                        ///< by bucket: when the thread was done with it in the running step
   bool stateless_ = true;                            ///< the same on all ranks
 };
 

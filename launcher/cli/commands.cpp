@@ -10,6 +10,7 @@
 #include "launcher/agent/local_job.h"
 #include "launcher/cli/command_line.h"
 #include "launcher/cli/help.h"
+#include "launcher/status/status_command.h"
 
 namespace panther::launcher {
 
@@ -27,6 +28,7 @@ int help(const CommandLine& line) {
     return kExitDone;
   }
   const Subcommand* command = &find_subcommand(line.words.front());
+  if (command->name == std::string_view("status")) return status_command({"--help"});
   if (command->program != nullptr) exec_program(command->program, arguments_of(*command, {"--help"}));
   std::printf("usage: panther %s %s\n  %s\n", command->name, command->arguments, command->help);
   return kExitDone;
@@ -63,6 +65,7 @@ int run_command(int argc, char** argv) {
     std::fputs(version_text().c_str(), stdout);
     return kExitDone;
   }
+  if (line.subcommand == "status") return status_command(line.words);
   if (line.subcommand == "launch") return launch_here(line);
   if (line.nproc) return train_here(line);
   const Subcommand& command = find_subcommand(line.subcommand);

@@ -3,6 +3,7 @@
 
 #include "core/exit_code.h"
 #include "core/file_format/safetensors.h"
+#include "core/table.h"
 #include "runtime/checkpoint/checkpoint.h"
 #include "core/arguments.h"
 #include "runtime/commands/commands.h"

@@ -65,6 +65,8 @@ void MetricsWriter::write(std::int64_t step, const Scalars& scalars) {
   impl_->events.write_scalars(time, step, scalars);
 }
 
+void MetricsWriter::write_detail(std::int64_t step, const Scalars& scalars) { impl_->events.write_scalars(now(), step, scalars); }
+
 void MetricsWriter::write_text(const std::string& tag, const std::string& markdown) {
   impl_->events.write_text(now(), impl_->from_step, tag, markdown);
 }

@@ -23,6 +23,8 @@ class PANTHER_RUNTIME_API MetricsWriter {
   /// in TensorBoard and CSV. The CSV is wide: one column per tag, in the order of first use; a new tag rewrites the file with one column
   /// more. Each call reaches the operating system before it returns. Throws Io (disk full).
   void write(std::int64_t step, const Scalars& scalars);
+  /// To TensorBoard alone: figures of which there are many (per bucket).
+  void write_detail(std::int64_t step, const Scalars& scalars);
   /// Text shown in TensorBoard (the configuration), markdown.
   void write_text(const std::string& tag, const std::string& markdown);
   /// Waits until everything written is on the disk (beside a checkpoint). Throws Io.

@@ -42,11 +42,6 @@ class PANTHER_RUNTIME_API Progress {
   std::unique_ptr<Impl> impl_;
 };
 
-/// A two-column table with a title, aligned for a terminal.
-PANTHER_RUNTIME_API std::string format_table(const std::string& title, const std::vector<std::pair<std::string, std::string>>& rows);
-/// Columns with a header, right-aligned where all cells are numbers.
-PANTHER_RUNTIME_API std::string format_columns(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
-
 /// Peak resident memory of this process and peak device memory, bytes.
 struct MemoryPeak {
   std::int64_t host_bytes = 0;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "core/table.h"
 #include "core/text.h"
 
 namespace panther::runtime {
@@ -26,10 +27,6 @@ std::string speed(const ProgressReport& report, const ProgressLook& look) {
 }
 
 }  // namespace
-
-std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
 
 std::string progress_line(const ProgressReport& report, const ProgressLook& look) {
   std::string line = concat("step ", report.step, "/", look.total_steps, formatted(" (%.0f %%)", 100 * share_done(report, look)),

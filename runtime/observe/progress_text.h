@@ -18,8 +18,6 @@ struct ProgressLook {
   bool utf8 = false;
 };
 
-/// Characters of UTF-8 text.
-PANTHER_RUNTIME_API std::size_t display_width(std::string_view text);
 /// "step 120/1500 (8 %)  loss 2.3140  lr 2.9e-03  grad 0.82  6.12 k tokens/s  163 ms/step  ETA 3 min 40 s".
 PANTHER_RUNTIME_API std::string progress_line(const ProgressReport& report, const ProgressLook& look);
 /// One line that fits the terminal: percentage, bar, step and as many facts as there is room for.

@@ -14,6 +14,7 @@
 #include "runtime/observe/metrics.h"
 #include "runtime/observe/peak_flops.h"
 #include "runtime/observe/progress.h"
+#include "runtime/observe/run_status.h"
 #include "runtime/parallel/local_steps.h"
 #include "runtime/tensor/view_of.h"
 #include "runtime/train/resume.h"
@@ -68,6 +69,15 @@ class TrainingLoop {
     metrics_.emplace(folder.path, session.step);
     progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
     writer_.emplace(folder.checkpoints(), config_.checkpoint);
+    status_file_.emplace(folder.path);
+    status_.started = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    status_.first_step = status_.step = session.step;
+    status_.steps = config_.train.steps;
+    status_.ranks = session.world.size();
+    status_.backend = session.world.collective->backend();
+    status_.exchange = config_.comm.exchange;
+    status_.unit = session.data.train->shape().sequence > 0 ? "tokens" : "samples";
+    status_file_->write(status_);
     peak_flops_ = peak_flops(torch_device(session.world.device), compute_type(config_.dtype)) * session.world.size();
   }
 
@@ -194,16 +204,37 @@ class TrainingLoop {
 
   /// Sums over the buckets of a step, and the largest residual.
   static void exchange_scalars(const comm::ExchangeReport& exchange, Scalars& scalars) {
-    double encode = 0, decode = 0, residual = -1;
+    double encode = 0, decode = 0, residual = -1, error = -1;
     for (const comm::BucketReport& bucket : exchange.buckets) {
       encode += bucket.encode_seconds;
       decode += bucket.decode_seconds;
-      residual = std::max(residual, bucket.residual_ratio);
+      residual = std::max(residual, bucket.health.residual_ratio);
+      error = std::max(error, bucket.health.relative_error);
     }
     if (exchange.buckets.empty()) return;
     scalars.emplace_back("comm/encode_s", encode);
     scalars.emplace_back("comm/decode_s", decode);
     if (residual >= 0) scalars.emplace_back("comm/residual_ratio", residual);
+    if (error >= 0) scalars.emplace_back("comm/relative_error", error);
+  }
+
+  /// Every bucket's, for TensorBoard.
+  static Scalars bucket_scalars(const comm::ExchangeReport& exchange) {
+    Scalars scalars;
+    for (std::size_t i = 0; i < exchange.buckets.size(); ++i) {
+      const comm::BucketReport& bucket = exchange.buckets[i];
+      const std::string prefix = concat("bucket_", i, "/");
+      scalars.emplace_back(prefix + "bytes_predicted", static_cast<double>(bucket.bytes_planned));
+      scalars.emplace_back(prefix + "bytes", static_cast<double>(bucket.bytes_sent));
+      scalars.emplace_back(prefix + "encode_s", bucket.encode_seconds);
+      scalars.emplace_back(prefix + "collective_s", bucket.collective_seconds);
+      scalars.emplace_back(prefix + "decode_s", bucket.decode_seconds);
+      scalars.emplace_back(prefix + "exposed_s", bucket.exposed_seconds);
+      if (bucket.health.residual_ratio >= 0) scalars.emplace_back(prefix + "residual_ratio", bucket.health.residual_ratio);
+      if (bucket.health.relative_error >= 0) scalars.emplace_back(prefix + "relative_error", bucket.health.relative_error);
+      if (bucket.health.effective_rank >= 0) scalars.emplace_back(prefix + "effective_rank", bucket.health.effective_rank);
+    }
+    return scalars;
   }
 
   /// What exchange = "auto" decided before this step.
@@ -218,9 +249,40 @@ class TrainingLoop {
     for (const std::string& reason : exchange.plan) log_info("exchange plan", {{"step", session_.step}, {"why", reason}});
   }
 
+  /// For `panther status`.
+  void note_status(const StepResult& result, double lr, double rate) {
+    const comm::ExchangeReport& exchange = result.exchange;
+    if (!exchange.plan.empty()) {
+      status_.plan_step = session_.step;
+      status_.plan = exchange.plan;
+    }
+    if (exchange.collectives > 0) {
+      status_.bytes_sent = exchange.bytes_sent;
+      status_.bytes_inside = exchange.bytes_inside;
+      status_.bytes_dense_f32 = exchange.bytes_dense_f32;
+    }
+    if (!status_file_->due()) return;
+    if (!exchange.buckets.empty()) status_.buckets = exchange.buckets;
+    status_.step = session_.step;
+    status_.loss = result.loss;
+    status_.learning_rate = lr;
+    status_.gradient_norm = result.gradient_norm;
+    status_.tokens_per_second = rate;
+    status_.eta_seconds = outcome_.training_seconds / static_cast<double>(session_.step - outcome_.first_step) * static_cast<double>(config_.train.steps - session_.step);
+    status_.data_seconds = result.times.data_seconds;
+    status_.forward_seconds = result.times.forward_seconds;
+    status_.backward_seconds = result.times.backward_seconds;
+    status_.exposed_seconds = result.times.exposed_seconds;
+    status_.optimizer_seconds = result.times.optimizer_seconds;
+    status_.memory_bytes = memory_peak().host_bytes;
+    status_.skipped = session_.nonfinite_skipped;
+    status_file_->write(status_);
+  }
+
   void report(const StepResult& result, double lr, double step_seconds, std::int64_t targets) {
     if (!progress_) return;
     tell_plan(result.exchange);
+    note_status(result, lr, static_cast<double>(targets) / step_seconds);
     const double rate = static_cast<double>(targets) / step_seconds;
     const double flops = rate * session_.built.cost.step_flops_per_row;
     const double mfu = peak_flops_ > 0 ? 100 * flops / peak_flops_ : 0;
@@ -242,6 +304,7 @@ class TrainingLoop {
     exchange_scalars(result.exchange, scalars);
     if (mfu > 0) scalars.emplace_back("perf/mfu_pct", mfu);
     metrics_->write(session_.step, scalars);
+    metrics_->write_detail(session_.step, bucket_scalars(result.exchange));
   }
 
   Evaluation evaluate_now() {
@@ -265,6 +328,8 @@ class TrainingLoop {
     }
     if (!metrics_) return;
     metrics_->write(session_.step, losses);
+    if (status_.validation.size() == 64) status_.validation.erase(status_.validation.begin());
+    status_.validation.emplace_back(session_.step, outcome_.last_validation.loss);
     const auto rounded = [](double loss) { return std::round(loss * 1e4) / 1e4; };
     progress_->note(concat("step ", session_.step, ": validation loss ", rounded(losses.front().second),
                            losses.size() > 1 ? concat(", of the averaged parameters ", rounded(losses.back().second)) : ""));
@@ -284,6 +349,8 @@ class TrainingLoop {
     if (!writer_) return;
     state.exchange_ranks = with_exchange ? session_.world.size() : 0;
     writer_->save(state);
+    status_.checkpoint_step = session_.step;
+    status_.checkpoint_time = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   }
 
   void trace_window() {
@@ -306,6 +373,13 @@ class TrainingLoop {
     outcome_.wall_seconds = since(start_);
     outcome_.last_step = session_.step;
     outcome_.preempted = stopped && session_.step < config_.train.steps;
+    if (status_file_) {
+      status_.state = outcome_.preempted ? "stopped" : "finished";
+      status_.step = session_.step;
+      status_.loss = outcome_.last_loss;
+      status_.eta_seconds = outcome_.preempted ? -1 : 0;
+      status_file_->write(status_);
+    }
     const double steps = static_cast<double>(std::max<std::int64_t>(1, outcome_.last_step - outcome_.first_step));
     StepTimes& mean = outcome_.mean_times;
     for (double* value : {&mean.data_seconds, &mean.forward_seconds, &mean.backward_seconds, &mean.exposed_seconds, &mean.optimizer_seconds}) *value /= steps;
@@ -323,6 +397,8 @@ class TrainingLoop {
   std::optional<MetricsWriter> metrics_;
   std::optional<Progress> progress_;
   std::optional<CheckpointWriter> writer_;
+  std::optional<StatusFile> status_file_;
+  RunStatus status_;
   TrainingOutcome outcome_;
   SteadyTime start_{};
   std::int64_t nonfinite_in_row_ = 0;

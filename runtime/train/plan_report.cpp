@@ -5,6 +5,7 @@
 #include <map>
 
 #include "comm/collective.h"
+#include "core/table.h"
 #include "core/text.h"
 #include "runtime/observe/progress.h"
 #include "runtime/parallel/gradient_sync.h"

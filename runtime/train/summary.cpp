@@ -3,6 +3,7 @@
 #include <cmath>
 #include <iomanip>
 
+#include "core/table.h"
 #include "core/text.h"
 #include "runtime/observe/progress.h"
 

@@ -93,7 +93,7 @@ class CountSketchCodec final : public comm::Codec {
     rest_until_ = next_rest_;
   }
   void rollback() override { next_rest_ = rest_until_; }
-  double residual_ratio() const override { return feedback_.ratio(); }
+  comm::CodecHealth health() const override { return feedback_.health(); }
 
   void save_state(const comm::StateSink& put) const override {
     feedback_.save(put);

@@ -54,9 +54,35 @@ class LowRank : public comm::Codec {
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
   bool finite() const override { return finite_; }
-  double residual_ratio() const override { return feedback_.ratio(); }
+  comm::CodecHealth health() const override {
+    comm::CodecHealth health = feedback_.health();
+    health.effective_rank = effective_rank_;
+    return health;
+  }
 
  protected:
+  /// Where the guard looks: the other side of the product being orthonormal, the singular values are those of these factors F, for which
+  /// sum s^2 = tr(F^T F) and sum s^4 = ||F^T F||^2.
+  void note_rank(const LowRankFactors& factors, const TensorView& wire, const CodecCall& call) {
+    if (!feedback_.guards(call)) return;
+    double energy = 0, weighted = 0;
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      const std::int64_t length = factors.length(parts_.compressed()[i]);
+      const float* factor = wire.as<float>() + factors.offset(i);
+      double trace = 0, squares = 0;
+      for (std::int64_t a = 0; a < rank_; ++a) {
+        for (std::int64_t b = 0; b <= a; ++b) {
+          double dot = 0;
+          for (std::int64_t k = 0; k < length; ++k) dot += static_cast<double>(factor[a * length + k]) * static_cast<double>(factor[b * length + k]);
+          if (a == b) trace += dot;
+          squares += (a == b ? 1 : 2) * dot * dot;
+        }
+      }
+      if (squares > 0) weighted += trace * trace * trace / squares;
+      energy += trace;
+    }
+    if (energy > 0) effective_rank_ = weighted / energy;
+  }
   static Stage sum_of(std::int64_t count) { return {Stage::Kind::all_reduce, DType::f32, count, comm::ReduceOp::sum}; }
   TensorView wire_view(const Workspace& memory, std::int64_t count) const { return TensorView(memory.data(), DType::f32, {count}); }
   /// M of a part: the sum with the residual, or the gradient itself.
@@ -88,6 +114,7 @@ class LowRank : public comm::Codec {
   LowRankFactors columns_;  // Q
   const PackKernels& kernels_;
   bool finite_ = true;
+  double effective_rank_ = -1;
 };
 
 class TwoSided final : public LowRank {
@@ -158,6 +185,7 @@ class TwoSided final : public LowRank {
     parts_.store(call);
     if (!finite_) return parts_.poison();
     feedback_.after(call);
+    note_rank(columns_, wire, call);
     columns_.propose(wire.as<float>(), call.step);
   }
 
@@ -204,6 +232,7 @@ class Alternating final : public LowRank {
     }
     parts_.store(call);
     if (!finite_) return parts_.poison();
+    note_rank(factors, wire, call);
     factors.propose(wire.as<float>(), call.step);
   }
 

@@ -77,7 +77,7 @@ class TopK final : public comm::Codec {
   bool keeps_bytes() const override { return true; }
   bool finite() const override { return finite_; }
   void commit() override { feedback_.commit(); }
-  double residual_ratio() const override { return feedback_.ratio(); }
+  comm::CodecHealth health() const override { return feedback_.health(); }
   void save_state(const comm::StateSink& put) const override { feedback_.save(put); }
   void load_state(const comm::StateSource& get) override { feedback_.load(get); }
 

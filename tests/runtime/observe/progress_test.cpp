@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/table.h"
 #include "runtime/observe/peak_flops.h"
 #include "runtime/observe/progress.h"
 #include "runtime/observe/progress_text.h"

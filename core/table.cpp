@@ -1,11 +1,8 @@
-// Tables for a terminal.
+#include "core/table.h"
+
 #include <algorithm>
 
-#include "core/text.h"
-#include "runtime/observe/progress.h"
-#include "runtime/observe/progress_text.h"
-
-namespace panther::runtime {
+namespace panther {
 namespace {
 
 std::string padded(const std::string& text, std::size_t width, bool right) {
@@ -25,6 +22,10 @@ std::string without_trailing_spaces(std::string line) {
 }
 
 }  // namespace
+
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
 
 std::string format_table(const std::string& title, const std::vector<std::pair<std::string, std::string>>& rows) {
   std::size_t width = 0;
@@ -61,4 +62,4 @@ std::string format_columns(const std::vector<std::string>& header, const std::ve
   return out;
 }
 
-}  // namespace panther::runtime
+}  // namespace panther
