@@ -14,6 +14,7 @@
 #include "core/env.h"
 #include "core/error.h"
 #include "core/exit_code.h"
+#include "core/scratch_folder.h"
 #include "launcher/agent/console.h"
 #include "launcher/agent/log_store.h"
 #include "launcher/agent/machine.h"
@@ -29,27 +30,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using std::chrono::milliseconds;
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    const std::string folder = env_value("TMPDIR").value_or("/tmp");
-    std::string name = (fs::path(folder.empty() ? "/tmp" : folder) / "panther_XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      fail(ErrorCode::Io, "cannot create a temporary folder '", name, "': ", std::strerror(errno), "; set TMPDIR to a writable folder");
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::string time_stamp() {
   const std::time_t now = std::time(nullptr);

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <filesystem>
 
 #include "core/atomic_file.h"
+#include "core/scratch_folder.h"
 
 namespace panther::launcher {
 namespace {
@@ -13,13 +14,8 @@ namespace fs = std::filesystem;
 
 class LogStoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "panther_logs_XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
-    fs::create_directories(root_ / "spool");
-  }
-  void TearDown() override { fs::remove_all(root_); }
-  fs::path root_;
+  void SetUp() override { fs::create_directories(root_ / "spool"); }
+  ScratchFolder root_;
 };
 
 TEST_F(LogStoreTest, WhatCameBeforeTheRunFolderWasKnownMovesThere) {

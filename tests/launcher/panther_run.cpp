@@ -12,7 +12,6 @@
 
 namespace panther::launcher::testing {
 
-namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
 namespace {
@@ -86,16 +85,6 @@ Finished PantherRun::finish() {
 }
 
 Finished run_panther(const Words& words, const std::map<std::string, std::string>& variables) { return PantherRun(words, variables).finish(); }
-
-ScratchFolder::ScratchFolder() {
-  std::string name = (fs::temp_directory_path() / "panther_launcher_XXXXXX").string();
-  path_ = ::mkdtemp(name.data());
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 bool is_alive(pid_t pid) {
   // A zombie whose parent has not collected it yet counts as dead.

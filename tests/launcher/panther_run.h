@@ -1,11 +1,11 @@
 #pragma once
 // `panther` as a child of a test, with the fake worker in place of the real one.
 #include <chrono>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "core/scratch_folder.h"
 #include "launcher/agent/process.h"
 
 namespace panther::launcher::testing {
@@ -43,19 +43,6 @@ class PantherRun {
 
 /// Starts and finishes.
 Finished run_panther(const Words& words, const std::map<std::string, std::string>& variables = {});
-
-/// A temporary folder that vanishes.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 bool is_alive(pid_t pid);
 

@@ -1,36 +1,18 @@
 #pragma once
-// A training state with every dtype and odd shapes, and a scratch folder that vanishes.
-#include <cstdlib>
+// A training state with every dtype and odd shapes.
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/scratch_folder.h"
 #include "core/text.h"
 #include "runtime/checkpoint/checkpoint.h"
 
 namespace panther::runtime::testing {
 
 namespace fs = std::filesystem;
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "panther_checkpoint_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// Values depend on step and name only. `rows` scales the file sizes: the model takes about 4 * 33 * rows bytes.
 inline TrainingState sample_state(std::int64_t step, std::int64_t rows = 5) {
