@@ -16,7 +16,7 @@ const std::vector<Subcommand>& subcommands() {
       {"evaluate", "CHECKPOINT [--data PATH] [--batches N] [--average] [--json]", "loss of a checkpoint on the validation data", "panther-worker"},
       {"average", "CHECKPOINT... -o FOLDER [--last N]", "the mean of several checkpoints as a new one", "panther-worker"},
       {"inspect", "CHECKPOINT", "tensors, sketch specs and sizes of a checkpoint", "panther-worker"},
-      {"status", "[RUN] [--watch] [--every SECONDS] [--json]", "how a run is doing: step, loss, speed, exchange by buckets", nullptr},
+      {"status", "[RUN] [--watch [SECONDS]] [--buckets] [--json]", "how a run is doing: step, loss, speed, exchange by buckets", nullptr},
       {"doctor", "", "what works on this machine, and the remedy for what does not", "panther-worker"},
       {"schema", "", "the configuration's schema as JSON", "panther-worker"},
       {"linalg", "qr|svd|lstsq|id|cur|nystrom|sketch IN [IN2] -o OUT [--rank K] [--tol T] [--check] [--plot FILE.svg]",

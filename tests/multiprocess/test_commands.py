@@ -1,7 +1,5 @@
 """generate, evaluate, inspect, doctor, --dry-run, --help: what people type after training."""
 import json
-import os
-import signal
 import time
 import unittest
 
@@ -55,33 +53,6 @@ class Commands(Job):
             self.assertEqual(done.returncode, 64)
             self.assertIn(words, done.stderr)
         self.assertFalse((self.dir / "x").exists())
-
-    def test_status(self):
-        self.assertIn("there is no folder", self.command("status").stderr)
-        config = self.config("run", steps=100000, edit=lambda text: text + '[comm]\nexchange = "powersgd"\n[comm.codec]\nmin_numel = 64\nrank = 2\n')
-        process = self.start("train", config, "--nproc", "2")
-        status = {}
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and status.get("step", 0) < 40:
-            time.sleep(0.2)
-            done = self.command("status", "--json")
-            status = json.loads(done.stdout) if done.returncode == 0 else {}
-        self.assertEqual((status["now"], status["ranks"], status["backend"], status["exchange"]), ("running", 2, "gloo", "powersgd"))
-        for bucket in status["buckets"]:
-            self.assertEqual(bucket["bytes_predicted"], bucket["bytes_counted"])
-        self.assertTrue(any(bucket["residual_ratio"] > 0 and 0 < bucket["relative_error"] < 1 and 1 <= bucket["effective_rank"] <= 2 for bucket in status["buckets"]), status["buckets"])
-        shown = self.ok("status", str(self.run_folder("run")))
-        for words in ("running", "powersgd", "ETA", "tokens/s", "predicted", "|e|/|g|"):
-            self.assertIn(words, shown)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        while time.monotonic() < deadline + 30 and "died (process" not in (shown := self.ok("status", str(self.dir / "runs"))):
-            time.sleep(0.05)  # the ranks end just after the launcher
-        self.assertIn("died (process", shown)
-        self.assertEqual(self.command("status", "--watch").returncode, 0)
-        self.train("short", steps=20)
-        self.assertIn("finished", self.ok("status"))
-        self.assertIn("no run folder", self.command("status", str(self.dir / "text")).stderr)
 
     def test_dry_run_prints_the_plan_and_writes_nothing(self):
         plan = self.ok("train", self.config("run"), "--dry-run", "--nproc", "2")
