@@ -4,7 +4,8 @@
 Every rank has one thread. One JSON line per figure. Cases: gpt (dense and sketched against DDP's dense), mlp (784-1024-1024-10, the same), large (sketched
 GPT, 32 x 128 tokens per rank, bf16 wire: at 100 Mb/s its exchange is shorter than backward), mpi (this host, no throttle: gloo and Open MPI in turns).
 
-Overlap, per configuration: step = two ranks, compute = the same two processes at the same time as worlds of one, comm = bytes over the rate (without a throttle:
+Overlap, per configuration: step = two ranks, compute = the same two processes at the same time as worlds of one (of each step the slower one: ranks that wait for each
+other step like that without any exchange), comm = bytes over the rate (without a throttle:
 time in collectives). efficiency = 1 - (step - compute) / comm; hidden_of_possible = (comm - (step - compute)) / min(comm, backward)."""
 import argparse
 import json
@@ -55,7 +56,7 @@ def compute_ms(link, folder, name, model, sketch_size, a):
     """Both cores as busy as in the pair, nothing exchanged."""
     files = tuple(model.file(folder, f"{name}_{i}", sketch_size, a.steps, 1) for i in range(2))
     link.run_all([PANTHER, "train", files], together=False)
-    return statistics.median(ms(f"{folder}/{name}_{i}", "perf/step_time_s") for i in range(2))
+    return 1e3 * statistics.median(map(max, *(metric(f"{folder}/{name}_{i}", "perf/step_time_s") for i in range(2))))
 
 
 def peer(link, model, a):

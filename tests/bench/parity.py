@@ -1,8 +1,8 @@
 """Does a lossy exchange learn what the exact one learns? Final validation loss over several seeds, two local ranks, no throttle (time does not matter).
 
-    tests/bench/parity.py [--cases mlp,gpt] [--seeds 1,2,3,4,5] [--steps 200] [--contenders none,half,quantize,powersgd,auto]
+    tests/bench/parity.py [--cases mlp,gpt] [--seeds 1,2,3,4,5] [--steps 200] [--contenders none,half,quantize,powersgd,auto | --ablation]
 One JSON line per case: for each contender the mean and the standard deviation of the validation loss over the seeds, and the mean difference to `none` of the same seed
-over the standard deviation of `none` (E3: within one of them). `auto` plans for a link of 25 Mb/s."""
+over the standard deviation of `none` (E3: within one of them). `auto` plans for a link of 25 Mb/s. --ablation: all contenders."""
 import argparse
 import json
 import pathlib
@@ -17,6 +17,36 @@ CONTENDERS = {
     "powersgd": ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=4"],
     "powersgd-1": ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=1"],
     "auto": ["--set", "comm.exchange=auto", "--set", "comm.auto.link_mbit=25"],
+}
+
+
+def codec(name, *settings):
+    return ["--set", f"comm.exchange={name}", *(word for setting in settings for word in ("--set", f"comm.codec.{setting}"))]
+
+
+# E4: what error feedback, momentum and the form are worth, each alone.
+NO_FEEDBACK = "error_feedback=false"
+CONTENDERS |= {
+    "powersgd-noef": codec("powersgd", "rank=4", NO_FEEDBACK),
+    "powersgd-alternating": codec("powersgd", "rank=4", "alternating=true"),
+    "powersgd-alternating-noef": codec("powersgd", "rank=4", "alternating=true", NO_FEEDBACK),
+    "quantize-1": codec("quantize", "bits=1"),
+    "quantize-1-noef": codec("quantize", "bits=1", NO_FEEDBACK),
+    "quantize-2": codec("quantize", "bits=2"),
+    "quantize-2-noef": codec("quantize", "bits=2", NO_FEEDBACK),
+    "quantize-2-stochastic": codec("quantize", "bits=2", "stochastic=true", NO_FEEDBACK),
+    "sign": codec("sign"),
+    "sign-noef": codec("sign", NO_FEEDBACK),
+    "sign-momentum": codec("sign", "momentum=0.9"),
+    "top_k": codec("top_k", "density=0.01"),
+    "top_k-noef": codec("top_k", "density=0.01", NO_FEEDBACK),
+    "random_k": codec("random_k", "density=0.05"),
+    "random_k-noef": codec("random_k", "density=0.05", NO_FEEDBACK),
+    "srht": codec("srht", "density=0.05"),
+    "srht-noef": codec("srht", "density=0.05", NO_FEEDBACK),
+    "count_sketch": codec("count_sketch", "density=0.001"),
+    "local-10": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0"],
+    "local-10-average": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0", "--set", "comm.local.outer_lr=1", "--set", "comm.local.outer_momentum=0"],
 }
 CASES = {"mlp": mlp_config, "gpt": gpt_config}
 
@@ -35,7 +65,10 @@ def main():
     parser.add_argument("--seeds", default="1,2,3,4,5", type=lambda text: [int(seed) for seed in text.split(",")])
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--contenders", default="none,half,quantize,powersgd,auto", type=lambda text: text.split(","))
+    parser.add_argument("--ablation", action="store_true")
     a = parser.parse_args()
+    if a.ablation:
+        a.contenders = list(CONTENDERS)
     with scratch() as folder:
         for case in a.cases.split(","):
             losses = {contender: [final_loss(folder, case, contender, seed, a) for seed in a.seeds] for contender in a.contenders}
