@@ -218,21 +218,18 @@ void add_curve(Lines& lines, const char* name, double now, const Curve& curve, c
   lines.add(name, text);
 }
 
-constexpr std::array<char, 5> kLetters{'d', 'f', 'b', 'e', 'o'};
 constexpr std::array<const char*, 5> kStripColours{"35", "36", "34", "31", "32"};
 
-/// Where a step's time goes: a strip of `room` letters, or of blocks on a coloured screen.
-std::string step_strip(const RunView& run, double total, std::size_t room, const StatusLook& look) {
+/// Where a step's time goes: `room` first letters of its parts.
+std::string step_strip(const RunView& run, double total, std::size_t room, bool colour) {
   std::string strip;
   double passed = 0;
   for (std::size_t i = 0; i < run.step_seconds.size(); ++i) {
     const auto place = [&](double seconds) { return static_cast<std::size_t>(std::lround(seconds / total * static_cast<double>(room))); };
     const std::size_t begin = place(passed);
     passed += run.step_seconds[i].second;
-    std::string piece;
-    for (std::size_t at = begin; at < place(passed); ++at)
-      piece += look.colour && look.utf8 ? std::string("█") : std::string(1, kLetters[i % 5]);
-    if (!piece.empty()) strip += coloured(piece, kStripColours[i % 5], look.colour);
+    const std::string piece(place(passed) - begin, run.step_seconds[i].first.front());
+    if (!piece.empty()) strip += coloured(piece, kStripColours[i % kStripColours.size()], colour);
   }
   return strip;
 }
@@ -253,7 +250,7 @@ void add_step_time(Lines& lines, const RunView& run, const StatusLook& look) {
   lines.add("step ms", parts);
   if (look.columns < Lines::kName + 12) return;
   const std::size_t room = std::min<std::size_t>(look.columns - Lines::kName - 2, 80);
-  lines.as_is(std::string(Lines::kName, ' ') + step_strip(run, total, room, look));
+  lines.as_is(std::string(Lines::kName, ' ') + step_strip(run, total, room, look.colour));
 }
 
 void add_exchange(Lines& lines, const RunView& run) {
