@@ -67,17 +67,18 @@ class Link:
         number, unit = self.rate[:-4], self.rate[-4:]
         return float(number) * {"gbit": 1e9, "mbit": 1e6}[unit]
 
-    def run_all(self, command, together=True):
-        """Starts `command` on every host, as the ranks of one world or (not together) as worlds of one; returns the first one's output. A tuple in the
+    def run_all(self, command, together=True, per_host=1):
+        """Starts `command` on every host `per_host` times, as the ranks of one world or (not together) as worlds of one; returns the first one's output. A tuple in the
         command holds a word per host."""
         ranks, hosts = [], len(self.spaces)
-        for rank, space in enumerate(self.spaces):
+        for rank in range(hosts * per_host):
+            host, local = divmod(rank, per_host)
             env = environment(1)
             if together:
-                env = environment(1, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(hosts), LOCAL_WORLD_SIZE="1", GROUP_RANK=str(rank),
-                                  MASTER_ADDR="10.77.0.1", MASTER_PORT="29571", GLOO_SOCKET_IFNAME=self.ports[rank])
-            words = [str(word[rank] if isinstance(word, tuple) else word) for word in command]
-            ranks.append(subprocess.Popen(["ip", "netns", "exec", space, *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env = environment(1, RANK=str(rank), LOCAL_RANK=str(local), WORLD_SIZE=str(hosts * per_host), LOCAL_WORLD_SIZE=str(per_host), GROUP_RANK=str(host),
+                                  MASTER_ADDR="10.77.0.1", MASTER_PORT="29571", GLOO_SOCKET_IFNAME=self.ports[host])
+            words = [str(word[host] if isinstance(word, tuple) else word) for word in command]
+            ranks.append(subprocess.Popen(["ip", "netns", "exec", self.spaces[host], *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                           stdin=subprocess.DEVNULL))
         try:
             outputs = [process.communicate(timeout=900) for process in ranks]
