@@ -63,7 +63,8 @@ class Status(Job):
         self.assertIn(status["pid"], self.worker_pids(process))
         self.assertGreaterEqual(status["checkpoint"]["step"], 20)
         self.assertEqual(sum(bucket["bytes_predicted"] for bucket in status["buckets"]), sum(bucket["bytes_counted"] for bucket in status["buckets"]))
-        self.assertTrue(any(bucket["residual_ratio"] > 0 and 0 < bucket["relative_error"] < 1 and 1 <= bucket["effective_rank"] <= 2
+        # The error of a step may pass 1: what is decoded is the mean over ranks, and each rank compares it with its own.
+        self.assertTrue(any(bucket["residual_ratio"] > 0 and bucket["relative_error"] > 0 and 1 <= bucket["effective_rank"] <= 2.001
                             for bucket in status["buckets"]), status["buckets"])
         for columns in (60, 80, 120):
             text = self.command("status", env={"COLUMNS": str(columns)}).stdout
