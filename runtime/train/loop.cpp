@@ -2,21 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 
 #include "comm/group.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "runtime/observe/metrics.h"
-#include "runtime/observe/peak_flops.h"
-#include "runtime/observe/progress.h"
-#include "runtime/observe/run_status.h"
 #include "runtime/parallel/local_steps.h"
 #include "runtime/tensor/view_of.h"
+#include "runtime/train/reporter.h"
 #include "runtime/train/resume.h"
 #include "runtime/train/stop_signals.h"
 
@@ -27,11 +22,6 @@ namespace {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 double since(SteadyTime start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
-
-at::ScalarType compute_type(const std::string& dtype) {
-  if (dtype == "f64") return at::kDouble;
-  return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
-}
 
 /// Ranges of the communication thread in the timeline, one per collective.
 std::function<void(const char*, std::int64_t, bool)> communication_trace() {
@@ -66,25 +56,13 @@ class TrainingLoop {
       resume_exchange(session, sync_);
     }
     if (!session.world.leader()) return;
-    metrics_.emplace(folder.path, session.step);
-    progress_.emplace(session.step, config_.train.steps, session.data.train->shape().sequence > 0 ? "tokens" : "samples");
     writer_.emplace(folder.checkpoints(), config_.checkpoint);
-    status_file_.emplace(folder.path);
-    status_.started = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    status_.first_step = status_.step = session.step;
-    status_.steps = config_.train.steps;
-    status_.ranks = session.world.size();
-    status_.backend = session.world.collective->backend();
-    status_.exchange = config_.comm.exchange;
-    status_.unit = session.data.train->shape().sequence > 0 ? "tokens" : "samples";
-    status_file_->write(status_);
-    peak_flops_ = peak_flops(torch_device(session.world.device), compute_type(config_.dtype)) * session.world.size();
+    reporter_.emplace(session, folder.path);
   }
 
   TrainingOutcome run() {
     outcome_.first_step = session_.step;
     session_.built.model->train();
-    if (metrics_) metrics_->write_text("config", "```toml\n" + config_to_toml(session_.loaded.config.visitor()) + "```");
     warn_of_endless_warm_up();
     validate();
     outcome_.first_validation = outcome_.last_validation;
@@ -134,7 +112,7 @@ class TrainingLoop {
     if (local_) come_together(wish, result);
     update_average(result);
     account(result, targets, since(begin));
-    report(result, lr, since(begin), targets);
+    if (reporter_) reporter_->step(result, {.lr = lr, .seconds = since(begin), .targets = targets, .done = session_.step - outcome_.first_step, .training_seconds = outcome_.training_seconds});
     const bool last = session_.step == config_.train.steps;
     if (due(config_.train.eval_every) || last) validate();
     const comm::ControlWord& agreed = result.exchange.control;
@@ -202,111 +180,6 @@ class TrainingLoop {
     outcome_.mean_bytes_sent += static_cast<double>(result.exchange.bytes_sent);
   }
 
-  /// Sums over the buckets of a step, and the largest residual.
-  static void exchange_scalars(const comm::ExchangeReport& exchange, Scalars& scalars) {
-    double encode = 0, decode = 0, residual = -1, error = -1;
-    for (const comm::BucketReport& bucket : exchange.buckets) {
-      encode += bucket.encode_seconds;
-      decode += bucket.decode_seconds;
-      residual = std::max(residual, bucket.health.residual_ratio);
-      error = std::max(error, bucket.health.relative_error);
-    }
-    if (exchange.buckets.empty()) return;
-    scalars.emplace_back("comm/encode_s", encode);
-    scalars.emplace_back("comm/decode_s", decode);
-    if (residual >= 0) scalars.emplace_back("comm/residual_ratio", residual);
-    if (error >= 0) scalars.emplace_back("comm/relative_error", error);
-  }
-
-  /// Every bucket's, for TensorBoard.
-  static Scalars bucket_scalars(const comm::ExchangeReport& exchange) {
-    Scalars scalars;
-    for (std::size_t i = 0; i < exchange.buckets.size(); ++i) {
-      const comm::BucketReport& bucket = exchange.buckets[i];
-      const std::string prefix = concat("bucket_", i, "/");
-      scalars.emplace_back(prefix + "bytes_predicted", static_cast<double>(bucket.bytes_planned));
-      scalars.emplace_back(prefix + "bytes", static_cast<double>(bucket.bytes_sent));
-      scalars.emplace_back(prefix + "encode_s", bucket.encode_seconds);
-      scalars.emplace_back(prefix + "collective_s", bucket.collective_seconds);
-      scalars.emplace_back(prefix + "decode_s", bucket.decode_seconds);
-      scalars.emplace_back(prefix + "exposed_s", bucket.exposed_seconds);
-      if (bucket.health.residual_ratio >= 0) scalars.emplace_back(prefix + "residual_ratio", bucket.health.residual_ratio);
-      if (bucket.health.relative_error >= 0) scalars.emplace_back(prefix + "relative_error", bucket.health.relative_error);
-      if (bucket.health.effective_rank >= 0) scalars.emplace_back(prefix + "effective_rank", bucket.health.effective_rank);
-    }
-    return scalars;
-  }
-
-  /// What exchange = "auto" decided before this step.
-  void tell_plan(const comm::ExchangeReport& exchange) {
-    if (exchange.plan.empty() || !progress_) return;
-    std::map<std::string, int> counts;
-    for (const comm::BucketReport& bucket : exchange.buckets) ++counts[bucket.codec];
-    std::vector<std::string> parts;
-    for (const auto& [name, count] : counts) parts.push_back(concat(count, " x ", name));
-    progress_->note(concat("step ", session_.step, ": exchange plan ", join(parts), "; ", human_bytes(static_cast<double>(exchange.bytes_sent)), " sent per step"));
-    metrics_->write_text("comm/plan", join(exchange.plan, "\n\n"));
-    for (const std::string& reason : exchange.plan) log_info("exchange plan", {{"step", session_.step}, {"why", reason}});
-  }
-
-  /// For `panther status`.
-  void note_status(const StepResult& result, double lr, double rate) {
-    const comm::ExchangeReport& exchange = result.exchange;
-    if (!exchange.plan.empty()) {
-      status_.plan_step = session_.step;
-      status_.plan = exchange.plan;
-    }
-    if (exchange.collectives > 0) {
-      status_.bytes_sent = exchange.bytes_sent;
-      status_.bytes_inside = exchange.bytes_inside;
-      status_.bytes_dense_f32 = exchange.bytes_dense_f32;
-    }
-    if (!status_file_->due()) return;
-    if (!exchange.buckets.empty()) status_.buckets = exchange.buckets;
-    status_.step = session_.step;
-    status_.loss = result.loss;
-    status_.learning_rate = lr;
-    status_.gradient_norm = result.gradient_norm;
-    status_.tokens_per_second = rate;
-    status_.eta_seconds = outcome_.training_seconds / static_cast<double>(session_.step - outcome_.first_step) * static_cast<double>(config_.train.steps - session_.step);
-    status_.data_seconds = result.times.data_seconds;
-    status_.forward_seconds = result.times.forward_seconds;
-    status_.backward_seconds = result.times.backward_seconds;
-    status_.exposed_seconds = result.times.exposed_seconds;
-    status_.optimizer_seconds = result.times.optimizer_seconds;
-    status_.memory_bytes = memory_peak().host_bytes;
-    status_.skipped = session_.nonfinite_skipped;
-    status_file_->write(status_);
-  }
-
-  void report(const StepResult& result, double lr, double step_seconds, std::int64_t targets) {
-    if (!progress_) return;
-    tell_plan(result.exchange);
-    note_status(result, lr, static_cast<double>(targets) / step_seconds);
-    const double rate = static_cast<double>(targets) / step_seconds;
-    const double flops = rate * session_.built.cost.step_flops_per_row;
-    const double mfu = peak_flops_ > 0 ? 100 * flops / peak_flops_ : 0;
-    progress_->step({.step = session_.step, .loss = result.loss, .lr = lr, .gradient_norm = result.gradient_norm, .tokens_per_second = rate,
-                     .step_seconds = step_seconds, .mfu_percent = mfu, .bytes_sent = result.exchange.bytes_sent});
-    if (session_.step % config_.train.log_every != 0 && session_.step != config_.train.steps) return;
-    Scalars scalars{{"train/loss", result.loss}, {"train/grad_norm", result.gradient_norm}, {"train/lr", lr},
-                    {"train/skipped", static_cast<double>(session_.nonfinite_skipped)},
-                    {"perf/step_time_s", step_seconds}, {"perf/tokens_per_s", rate}, {"perf/tflops", flops / 1e12},
-                    {"data/wait_s", result.times.data_seconds}, {"perf/forward_s", result.times.forward_seconds},
-                    {"perf/backward_s", result.times.backward_seconds}, {"perf/optimizer_s", result.times.optimizer_seconds},
-                    {"comm/bytes", static_cast<double>(result.exchange.bytes_sent)}, {"comm/time_s", result.exchange.collective_seconds},
-                    {"comm/exposed_s", result.times.exposed_seconds},
-                    {"memory/max_active_gib", static_cast<double>(memory_peak().host_bytes) / (1 << 30)}};
-    if (result.exchange.bytes_sent > 0) {
-      scalars.emplace_back("comm/compression_ratio", static_cast<double>(result.exchange.bytes_dense_f32) / static_cast<double>(result.exchange.bytes_sent));
-    }
-    if (config_.comm.hierarchy.mode != "off") scalars.emplace_back("comm/bytes_inside", static_cast<double>(result.exchange.bytes_inside));
-    exchange_scalars(result.exchange, scalars);
-    if (mfu > 0) scalars.emplace_back("perf/mfu_pct", mfu);
-    metrics_->write(session_.step, scalars);
-    metrics_->write_detail(session_.step, bucket_scalars(result.exchange));
-  }
-
   Evaluation evaluate_now() {
     return evaluate(*session_.built.model, *session_.data.validation, session_.world, config_.train.eval_batches, config_.train.global_batch, session_.bf16());
   }
@@ -321,18 +194,12 @@ class TrainingLoop {
       const SwappedParameters common = common_parameters();
       outcome_.last_validation = evaluate_now();
     }
-    Scalars losses{{"val/loss", outcome_.last_validation.loss}};
+    std::optional<double> average;
     if (session_.average) {
       const SwappedParameters swapped(session_.average->parameters(), session_.average->values());
-      losses.emplace_back("val/average_loss", evaluate_now().loss);
+      average = evaluate_now().loss;
     }
-    if (!metrics_) return;
-    metrics_->write(session_.step, losses);
-    if (status_.validation.size() == 64) status_.validation.erase(status_.validation.begin());
-    status_.validation.emplace_back(session_.step, outcome_.last_validation.loss);
-    const auto rounded = [](double loss) { return std::round(loss * 1e4) / 1e4; };
-    progress_->note(concat("step ", session_.step, ": validation loss ", rounded(losses.front().second),
-                           losses.size() > 1 ? concat(", of the averaged parameters ", rounded(losses.back().second)) : ""));
+    if (reporter_) reporter_->validation(outcome_.last_validation.loss, average);
   }
 
   /// All ranks together: where the codec has state, each brings its own.
@@ -349,8 +216,7 @@ class TrainingLoop {
     if (!writer_) return;
     state.exchange_ranks = with_exchange ? session_.world.size() : 0;
     writer_->save(state);
-    status_.checkpoint_step = session_.step;
-    status_.checkpoint_time = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    reporter_->checkpoint();
   }
 
   void trace_window() {
@@ -368,18 +234,10 @@ class TrainingLoop {
   void finish(bool stopped) {
     if (tracing_) stop_trace();
     if (writer_) writer_->finish();
-    if (progress_) progress_->finish();
-    if (metrics_) metrics_->flush();
     outcome_.wall_seconds = since(start_);
     outcome_.last_step = session_.step;
     outcome_.preempted = stopped && session_.step < config_.train.steps;
-    if (status_file_) {
-      status_.state = outcome_.preempted ? "stopped" : "finished";
-      status_.step = session_.step;
-      status_.loss = outcome_.last_loss;
-      status_.eta_seconds = outcome_.preempted ? -1 : 0;
-      status_file_->write(status_);
-    }
+    if (reporter_) reporter_->finish(outcome_.preempted, outcome_.last_loss);
     const double steps = static_cast<double>(std::max<std::int64_t>(1, outcome_.last_step - outcome_.first_step));
     StepTimes& mean = outcome_.mean_times;
     for (double* value : {&mean.data_seconds, &mean.forward_seconds, &mean.backward_seconds, &mean.exposed_seconds, &mean.optimizer_seconds}) *value /= steps;
@@ -394,15 +252,11 @@ class TrainingLoop {
   std::optional<LocalSteps> local_;
   Loader loader_;
   StepParts parts_;
-  std::optional<MetricsWriter> metrics_;
-  std::optional<Progress> progress_;
   std::optional<CheckpointWriter> writer_;
-  std::optional<StatusFile> status_file_;
-  RunStatus status_;
+  std::optional<RunReporter> reporter_;
   TrainingOutcome outcome_;
   SteadyTime start_{};
   std::int64_t nonfinite_in_row_ = 0;
-  double peak_flops_ = 0;
   bool tracing_ = false;
 };
 
