@@ -23,6 +23,7 @@ set(panther_exchange_sources
   exchange/node_levels.cpp
   exchange/planned_bytes.cpp
   exchange/planner.cpp
-  exchange/sender.cpp)
+  exchange/sender.cpp
+  exchange/shared_sample.cpp)
 # The family adds itself to the target, which exists by the end of the folder.
 cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)
