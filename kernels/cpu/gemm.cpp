@@ -2,6 +2,7 @@
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/packed_gemm.h"
+#include "kernels/cpu/tile_gemm.h"
 
 namespace panther::cpu {
 namespace {
@@ -12,12 +13,19 @@ void packed(double alpha, const TensorView& a_MK, const TensorView& b_KN, double
                   nullptr, 0, c_MN, bias_N});
 }
 
+/// In f32 the tiles come before the vendor's kernels. A c stored by columns is the row-stored c^T = b^T a^T.
+bool tiled(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
+  if (tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return true;
+  return bias_N.data == nullptr && tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
+}
+
 }  // namespace
 
 void gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
           std::span<std::byte>, Stream) {
   check::gemm(a_MK, b_KN, c_MN, bias_N);
   if (c_MN.numel() == 0) return;
+  if (tiled(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
   if (a_MK.shape[1] > 0 && blas_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
   if (c_MN.dtype == DType::f64) return packed<double>(alpha, a_MK, b_KN, beta, c_MN, bias_N);
   packed<float>(alpha, a_MK, b_KN, beta, c_MN, bias_N);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/blas.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernel_set.h"
 #include "tools/measure/timing.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct Side {
   std::string name;
-  const cpu::TileKernels* kernels = nullptr;  ///< nullptr: KernelSet::gemm
+  const cpu::TileKernels* kernels = nullptr;  ///< nullptr: OpenBLAS
 };
 
 std::vector<Side> sides() {
@@ -37,7 +38,10 @@ struct Memory {
 };
 
 void multiply(const Side& side, const TensorView& a, const TensorView& b, const TensorView& c) {
-  if (side.kernels == nullptr) return cpu_kernels().gemm(1, a, b, 0, c, {}, {}, {});
+  if (side.kernels == nullptr) {
+    if (!cpu::blas_gemm(1, a, b, 0, c, {})) cpu_kernels().gemm(1, a, b, 0, c, {}, {}, {});
+    return;
+  }
   cpu::force_tile_kernels(side.kernels);
   if (!cpu::tile_gemm(1, a, b, 0, c, {})) cpu_kernels().gemm(1, a, b, 0, c, {}, {}, {});
   cpu::force_tile_kernels(nullptr);
