@@ -3,6 +3,7 @@
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/tile_gemm.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace panther::cpu {
 namespace {
@@ -16,9 +17,11 @@ void packed(double alpha, const TensorView& a_MK, const TensorView& b_KN, double
 /// Below, c is most of the memory that moves, and rows of c 4 KiB apart cost the tiles a third of the vendor's speed.
 constexpr std::int64_t kLeastTiledDepth = 32;
 
-/// In f32 the tiles come before the vendor's kernels. A c stored by columns is the row-stored c^T = b^T a^T.
+/// In f32 tiles of AVX-512 come before the vendor's kernels, which keep to AVX2 where tiles are chosen at all; AVX2's own are no faster than those. A c stored by
+/// columns is the row-stored c^T = b^T a^T.
 bool tiled(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
-  if (a_MK.shape[1] < kLeastTiledDepth) return false;
+  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
+  if (!faster || a_MK.shape[1] < kLeastTiledDepth) return false;
   if (tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return true;
   return bias_N.data == nullptr && tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
 }
