@@ -90,8 +90,13 @@ void Sender::release_messages() {
 void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
   release_messages();
   fixed_ = {};
-  add_buckets(std::move(kept));
-  if (config_.checked) add_integrity();
+  try {
+    add_buckets(std::move(kept));
+    if (config_.checked) add_integrity();
+  } catch (...) {
+    release_messages();  // the lane's blocks; a constructor that throws has no destructor to do it
+    throw;
+  }
   ledger_ = fixed_;
 }
 
