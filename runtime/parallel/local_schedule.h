@@ -14,8 +14,8 @@ struct PANTHER_RUNTIME_API LocalConfig {
   std::int64_t fragments = 1;    ///< parameters are exchanged in so many parts, one after the other, evenly over `every` steps
   std::int64_t delay = 0;        ///< steps that are taken while a fragment travels
   double keep_local = 0;         ///< share of a rank's own value that stays when the common one arrives
-  double outer_lr = 0.7;
-  double outer_momentum = 0.9;   ///< Nesterov's; with outer_lr = 1 and no momentum, parameters are averaged
+  double outer_lr = 1;           ///< of the common step; 1 without momentum: parameters are averaged
+  double outer_momentum = 0;     ///< Nesterov's; DiLoCo takes 0.7 and 0.9, which pays after some hundred exchanges
   void fields(FieldVisitor& v);
 };
 

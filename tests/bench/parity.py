@@ -46,7 +46,7 @@ CONTENDERS |= {
     "srht-noef": codec("srht", "density=0.05", NO_FEEDBACK),
     "count_sketch": codec("count_sketch", "density=0.001"),
     "local-10": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0"],
-    "local-10-average": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0", "--set", "comm.local.outer_lr=1", "--set", "comm.local.outer_momentum=0"],
+    "local-10-diloco": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0", "--set", "comm.local.outer_lr=0.7", "--set", "comm.local.outer_momentum=0.9"],
 }
 CASES = {"mlp": mlp_config, "gpt": gpt_config}
 
