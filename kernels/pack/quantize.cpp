@@ -12,7 +12,7 @@
 namespace panther::cpu {
 namespace {
 
-constexpr std::int64_t kLanes = 16;          // partial sums, the same on every processor
+constexpr std::int64_t kLanes = 8;           // partial sums, the same on every processor
 constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
 constexpr std::int64_t kTaskElements = 16384;
 constexpr float kLargest = 3.402823e38f;      // a little below the largest float: a product rounded up stays finite
