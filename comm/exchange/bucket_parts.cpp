@@ -1,5 +1,6 @@
 #include "comm/exchange/bucket_parts.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/error.h"
@@ -61,6 +62,12 @@ void BucketParts::add_exact(std::int64_t offset, std::int64_t numel) {
   if (numel == 0) return;
   exact_.push_back({offset, numel});
   exact_numel_ += numel;
+}
+
+std::int64_t BucketParts::largest_numel() const noexcept {
+  std::int64_t largest = 0;
+  for (const CompressedPart& part : compressed_) largest = std::max(largest, part.member.numel);
+  return largest;
 }
 
 void BucketParts::load(const CodecCall& call) const {

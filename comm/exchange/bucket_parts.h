@@ -26,6 +26,8 @@ class BucketParts {
   const std::vector<CompressedPart>& compressed() const noexcept { return compressed_; }
   /// Length of memory that holds all compressed gradients, padding included.
   std::int64_t compressed_numel() const noexcept { return compressed_numel_; }
+  /// Elements of the largest one; 0 when there is none.
+  std::int64_t largest_numel() const noexcept;
   std::int64_t exact_numel() const noexcept { return exact_numel_; }
 
   /// Between bucket and staging memory; nothing for f32 buckets.

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "comm/exchange/control_tail.h"
-#include "comm/gather_integers.h"
 #include "comm/exchange/layout.h"
+#include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/philox.h"
 

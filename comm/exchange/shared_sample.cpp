@@ -1,6 +1,5 @@
 #include "comm/exchange/shared_sample.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -8,25 +7,24 @@
 #include "kernels/pack/pack_kernels.h"
 
 namespace panther::comm {
+
+std::int64_t sample_stride(const CodecSettings& settings) { return std::llround(1 / settings.density); }
+
+std::int64_t sample_numel(const CodecMember& member, const CodecSettings& settings) { return (member.numel + sample_stride(settings) - 1) / sample_stride(settings); }
+
 namespace {
 
-std::int64_t stride_of(const CodecSettings& settings) { return std::llround(1 / settings.density); }
-
-std::int64_t chosen_of(const CodecMember& member, const CodecSettings& settings) { return (member.numel + stride_of(settings) - 1) / stride_of(settings); }
-
-bool pays(const CodecMember&, const CodecSettings& settings) { return stride_of(settings) >= 2; }
+bool pays(const CodecMember&, const CodecSettings& settings) { return sample_stride(settings) >= 2; }
 
 std::int64_t wire_numel(const BucketParts& parts, const CodecSettings& settings) {
   std::int64_t total = parts.compressed().empty() ? 0 : 1;  // the alarm
-  for (const CompressedPart& part : parts.compressed()) total += chosen_of(part.member, settings);
+  for (const CompressedPart& part : parts.compressed()) total += sample_numel(part.member, settings);
   return total + parts.exact_numel();
 }
 
 /// Rotated coefficients, where no residual has room for them.
 std::size_t spare_bytes(const BucketParts& parts, const CodecSettings& settings, bool rotated) {
-  std::int64_t largest = 0;
-  for (const CompressedPart& part : parts.compressed()) largest = std::max(largest, part.member.numel);
-  return settings.error_feedback || !rotated ? 0 : static_cast<std::size_t>(largest) * sizeof(float);
+  return settings.error_feedback || !rotated ? 0 : static_cast<std::size_t>(parts.largest_numel()) * sizeof(float);
 }
 
 /// The wire: values of every part, exact elements, and one element that is nan when a rank's gradient is not finite: elements that were not chosen say nothing of
@@ -35,7 +33,7 @@ class SharedSample final : public Codec {
  public:
   SharedSample(const char* name, bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
       : settings_(settings), rotated_(rotated), parts_(name, layout, settings, allocator, pays),
-        feedback_(parts_, settings, 1.0 / static_cast<double>(stride_of(settings)), allocator), count_(wire_numel(parts_, settings)),
+        feedback_(parts_, settings, 1.0 / static_cast<double>(sample_stride(settings)), allocator), count_(wire_numel(parts_, settings)),
         memory_(allocator, static_cast<std::size_t>(count_) * sizeof(float), layout.bucket.device, {}),
         spare_(allocator, spare_bytes(parts_, settings, rotated), layout.bucket.device, {}), kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
@@ -49,7 +47,7 @@ class SharedSample final : public Codec {
     bool finite = true;
     for (const CompressedPart& part : parts_.compressed()) {
       finite = sample(part, wire.as<float>() + at, call) && finite;
-      at += chosen_of(part.member, settings_);
+      at += sample_numel(part.member, settings_);
     }
     parts_.pack_exact(wire.slice(at, parts_.exact_numel()), call);
     if (!parts_.compressed().empty()) wire.as<float>()[count_ - 1] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
@@ -64,9 +62,9 @@ class SharedSample final : public Codec {
     for (const CompressedPart& part : parts_.compressed()) {
       const std::uint64_t key = member_key(part.member, settings_);
       auto* values = part.values.as<float>();
-      kernels_.place(wire.as<float>() + at, part.member.numel, stride_of(settings_), key, step, values);
+      kernels_.place(wire.as<float>() + at, part.member.numel, sample_stride(settings_), key, step, values);
       if (rotated_) kernels_.rotate({.in = values, .out = values, .count = part.member.numel, .key = key, .step = step, .inverse = true});
-      at += chosen_of(part.member, settings_);
+      at += sample_numel(part.member, settings_);
     }
     parts_.store(call);
     parts_.unpack_exact(wire.slice(at, parts_.exact_numel()), call);
@@ -88,7 +86,7 @@ class SharedSample final : public Codec {
     const auto step = static_cast<std::uint64_t>(call.step);
     const std::int64_t count = part.member.numel;
     SampleArguments arguments{.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = feedback_.next(part), .count = count,
-                              .stride = stride_of(settings_), .key = key, .step = step, .unbiased = !feedback_.enabled(), .values = values};
+                              .stride = sample_stride(settings_), .key = key, .step = step, .unbiased = !feedback_.enabled(), .values = values};
     if (!rotated_) return kernels_.sample(arguments);
     float* coefficients = feedback_.enabled() ? feedback_.next(part) : static_cast<float*>(spare_.data());
     const bool finite = kernels_.rotate({.in = arguments.gradient, .residual = arguments.residual, .out = coefficients, .count = count, .key = key, .step = step});

@@ -5,6 +5,11 @@
 
 namespace panther::comm {
 
+/// Consecutive elements of which one is sent.
+std::int64_t sample_stride(const CodecSettings& settings);
+/// Elements that are sent of a gradient.
+std::int64_t sample_numel(const CodecMember& member, const CodecSettings& settings);
+
 /// `rotated`: of the coefficients of a random orthogonal transform (kernels/pack/pack_kernels.h) instead of the elements.
 std::unique_ptr<Codec> make_shared_sample(const char* name, bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator);
 

@@ -11,7 +11,6 @@ set(panther_exchange_sources
   exchange/digests.cpp
   exchange/error_feedback.cpp
   exchange/exchange.cpp
-  gather_integers.cpp
   exchange/gather_wire.cpp
   exchange/gradient_momentum.cpp
   exchange/integrity.cpp

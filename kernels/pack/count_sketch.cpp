@@ -28,7 +28,7 @@ std::int64_t place_of(const CountSketch& sketch, std::uint64_t key, std::int64_t
   for (std::int64_t i = 0; i < count; ++i) cells[i] += flipped[i];
 }
 
-/// Blocks [first, end) into rows [first_row, end_row).
+/// All blocks into rows [first_row, end_row); `keep`: their sum is stored too.
 PANTHER_VECTORISED void insert_blocks(const CountSketchInsert& a, int first_row, int end_row, bool keep) {
   std::uint64_t keys[kMostRows];
   for (int row = first_row; row < end_row; ++row) keys[row] = row_key(a.sketch, row);

@@ -26,7 +26,6 @@ class PANTHER_RUNTIME_API LocalSchedule {
   /// fragment would still travel when the next one is due.
   LocalSchedule(const LocalConfig& config, std::int64_t total);
 
-  std::int64_t interval() const { return interval_; }
   /// After step `done` and before the next: the fragment that leaves now and comes back `delay` steps later; -1: none.
   std::int64_t leaves(std::int64_t done) const;
   /// After step `done`: the fragment that comes back now; -1: none.

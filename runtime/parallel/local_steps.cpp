@@ -1,7 +1,7 @@
 #include "runtime/parallel/local_steps.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/error.h"
 #include "runtime/parallel/parameter_buckets.h"
@@ -80,8 +80,7 @@ struct LocalSteps::Impl {
 };
 
 LocalSteps::Impl::Impl(std::vector<ParameterInfo> all, comm::Collective& collective, const CommConfig& comm_config, std::int64_t total_steps)
-    : config(comm_config.local), schedule(config, total_steps), ranks(collective.size()), parameters(std::move(all)) {
-  std::erase_if(parameters, [](const ParameterInfo& parameter) { return !parameter.tensor.requires_grad(); });
+    : config(comm_config.local), schedule(config, total_steps), ranks(collective.size()), parameters(trained(std::move(all))) {
   std::vector<std::int64_t> sizes;
   for (const ParameterInfo& parameter : parameters) {
     sizes.push_back(parameter.tensor.numel());
@@ -171,7 +170,6 @@ std::optional<comm::ExchangeReport> LocalSteps::after_step(std::int64_t done) {
 }
 
 int LocalSteps::state_holders() const { return impl_->fragments.front().buckets->exchange->state_holders(); }
-const LocalSchedule& LocalSteps::schedule() const { return impl_->schedule; }
 const std::vector<at::Tensor>& LocalSteps::common() const { return impl_->common; }
 const std::vector<ParameterInfo>& LocalSteps::parameters() const { return impl_->parameters; }
 

@@ -36,7 +36,6 @@ class PANTHER_RUNTIME_API LocalSteps {
 
   /// Exchange::state_holders().
   int state_holders() const;
-  const LocalSchedule& schedule() const;
   /// The parameters that all ranks have in common, which evaluation and checkpoints take; by slot of parameters().
   const std::vector<at::Tensor>& common() const;
   const std::vector<ParameterInfo>& parameters() const;

@@ -24,10 +24,6 @@ comm::ExchangeConfig exchange_config(const CommConfig& config, const std::vector
           .settings = config.codec, .automatic = config.automatic, .nodes = {}, .inner_half = config.hierarchy.inner == "half"};
 }
 
-std::chrono::nanoseconds timeout_of(const CommConfig& config) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config.timeout_seconds));
-}
-
 /// Codecs tell gradients apart by shape and kind: one tag, so that sketched and dense gradients share messages.
 constexpr int kOneTag = 0;
 
@@ -63,6 +59,10 @@ std::vector<int> nodes_among(comm::Collective& collective, const CommConfig& con
 }
 
 }  // namespace
+
+std::chrono::nanoseconds timeout_of(const CommConfig& config) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config.timeout_seconds));
+}
 
 std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters) {
   std::erase_if(parameters, [](const ParameterInfo& parameter) { return !parameter.tensor.requires_grad(); });

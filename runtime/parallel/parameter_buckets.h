@@ -1,5 +1,6 @@
 #pragma once
 // Memory for one value of each trained parameter's size, cut into the buckets that are sent, and the exchange that sums them over ranks.
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,9 @@ namespace panther::runtime {
 comm::BucketPlan bucket_plan_of(const std::vector<ParameterInfo>& parameters, const CommConfig& config, int ranks);
 /// Those that are trained. Throws InvalidArgument for parameters that are no leaves, or on several devices.
 std::vector<ParameterInfo> trained(std::vector<ParameterInfo> parameters);
+
+/// How long ranks wait for each other.
+std::chrono::nanoseconds timeout_of(const CommConfig& config);
 
 /// All ranks construct it together. Throws InvalidArgument when ranks have other parameters or settings, and for parameters on several devices.
 struct ParameterBuckets {

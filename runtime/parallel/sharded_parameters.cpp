@@ -1,7 +1,6 @@
 #include "runtime/parallel/sharded_parameters.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "core/error.h"
@@ -16,7 +15,7 @@ Stream stream_of(const at::Tensor& tensor) { return tensor.is_cuda() ? current_s
 }  // namespace
 
 ShardedParameters::ShardedParameters(const std::vector<ParameterInfo>& parameters, comm::Collective& collective, const CommConfig& config)
-    : collective_(collective), timeout_seconds_(config.timeout_seconds), parameters_(trained(parameters)),
+    : collective_(collective), timeout_(timeout_of(config)), parameters_(trained(parameters)),
       plan_(bucket_plan_of(parameters, config, collective.size())), values_(plan_.buckets.size()) {
   const at::NoGradGuard no_grad;
   for (std::size_t b = 0; b < plan_.buckets.size(); ++b) {
@@ -47,10 +46,6 @@ ShardedParameters::ShardedParameters(const std::vector<ParameterInfo>& parameter
     info.tensor = part.tensor;
     owned_.push_back(std::move(info));
   }
-}
-
-comm::Deadline ShardedParameters::deadline() const {
-  return comm::Deadline::after(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(timeout_seconds_)));
 }
 
 void ShardedParameters::take_gradients(const GradientSync& sync) {

@@ -1,5 +1,6 @@
 #pragma once
 // One optimizer for all ranks together: each keeps the state of its part of the parameters (ZeRO stage 1, arXiv 1910.02054).
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,11 +48,11 @@ class PANTHER_RUNTIME_API ShardedParameters {
     at::Tensor tensor;
   };
 
-  comm::Deadline deadline() const;
+  comm::Deadline deadline() const { return comm::Deadline::after(timeout_); }
   void all_gather(const at::Tensor& part, const at::Tensor& whole) const;
 
   comm::Collective& collective_;
-  double timeout_seconds_;
+  std::chrono::nanoseconds timeout_;
   std::vector<ParameterInfo> parameters_;
   comm::BucketPlan plan_;
   std::vector<at::Tensor> values_;          ///< by bucket; undefined where it is not cut

@@ -27,7 +27,7 @@ struct MemoryEstimate {
   std::int64_t total() const { return parameters + gradients + optimizer + activations; }
 };
 
-/// `rows` = tokens (or rows) of one micro-batch; `moments` = optimizer tensors per parameter; `element_bytes` of the parameters.
+/// `rows` = tokens (or rows) of one micro-batch; `optimizer_elements` = elements of the optimizer's state that this rank keeps; `element_bytes` of the parameters.
 PANTHER_RUNTIME_API MemoryEstimate estimate_memory(const ModelCost& cost, std::int64_t rows, std::int64_t optimizer_elements, int element_bytes);
 
 }  // namespace panther::runtime

@@ -12,6 +12,7 @@
 #include "comm/group.h"
 #include "core/error.h"
 #include "core/exit_code.h"
+#include "core/scratch_folder.h"
 #include "tests/comm/coded_values.h"
 
 namespace panther::comm::testing {
@@ -25,11 +26,6 @@ class GlooDeath : public ::testing::Test {
     for (const BackendStatus& status : backend_statuses()) {
       if (status.name == "gloo" && !status.why_not.empty()) GTEST_SKIP() << "gloo: " << status.why_not;
     }
-    std::string pattern = (std::filesystem::temp_directory_path() / "panther_gloo_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   std::unique_ptr<Collective> join(int rank, int size, milliseconds timeout, const std::string& generation = "0/") {
@@ -37,7 +33,7 @@ class GlooDeath : public ::testing::Test {
     options.backend = "gloo";
     options.rank = options.local_rank = rank;
     options.size = options.local_size = size;
-    options.store = make_prefix_store(make_file_store(folder_), generation);
+    options.store = make_prefix_store(make_file_store(folder_.path().string()), generation);
     options.timeout = timeout;
     return make_collective(options);
   }
@@ -61,7 +57,7 @@ class GlooDeath : public ::testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::string folder_;
+  ScratchFolder folder_;
 };
 
 /// All-reduces until something happens; throws what happened.

@@ -12,6 +12,7 @@
 
 #include "comm/rendezvous/store.h"
 #include "core/error.h"
+#include "core/scratch_folder.h"
 
 namespace panther::comm {
 namespace {
@@ -49,15 +50,10 @@ class MemoryPlace final : public Place {
 
 class FilePlace final : public Place {
  public:
-  FilePlace() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "panther_store_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~FilePlace() override { std::filesystem::remove_all(folder_); }
-  std::shared_ptr<Store> client() override { return open_store("file://" + folder_, soon()); }
+  std::shared_ptr<Store> client() override { return open_store("file://" + folder_.path().string(), soon()); }
 
  private:
-  std::string folder_;
+  ScratchFolder folder_;
 };
 
 class TcpPlace final : public Place {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "comm/exchange/error_feedback.h"
+#include "comm/exchange/shared_sample.h"
 #include "core/error.h"
 #include "kernels/pack/pack_kernels.h"
 
@@ -26,19 +27,15 @@ using comm::CompressedPart;
 /// Committed steps between a sketch without heavy elements and the next one.
 constexpr std::int64_t kRest = 16;
 
-std::int64_t stride_of(const CodecSettings& settings) { return std::llround(1 / settings.density); }
-
-std::int64_t chosen_of(const CodecMember& member, const CodecSettings& settings) { return (member.numel + stride_of(settings) - 1) / stride_of(settings); }
-
 std::int64_t columns_of(const CodecMember& member, const CodecSettings& settings) {
-  const std::int64_t columns = settings.sketch_columns * chosen_of(member, settings);
+  const std::int64_t columns = settings.sketch_columns * sample_numel(member, settings);
   return (columns + kCountSketchBlock - 1) / kCountSketchBlock * kCountSketchBlock;
 }
 
 std::int64_t cells_of(const CodecMember& member, const CodecSettings& settings) { return settings.sketch_rows * columns_of(member, settings); }
 
 bool pays(const CodecMember& member, const CodecSettings& settings) {
-  return cells_of(member, settings) + chosen_of(member, settings) < member.numel && member.numel < (std::int64_t{1} << 32);
+  return cells_of(member, settings) + sample_numel(member, settings) < member.numel && member.numel < (std::int64_t{1} << 32);
 }
 
 std::int64_t sketch_numel(const comm::BucketParts& parts, const CodecSettings& settings) {
@@ -49,14 +46,8 @@ std::int64_t sketch_numel(const comm::BucketParts& parts, const CodecSettings& s
 
 std::int64_t values_numel(const comm::BucketParts& parts, const CodecSettings& settings) {
   std::int64_t total = parts.compressed().empty() ? 0 : 1;  // the alarm
-  for (const CompressedPart& part : parts.compressed()) total += chosen_of(part.member, settings);
+  for (const CompressedPart& part : parts.compressed()) total += sample_numel(part.member, settings);
   return total;
-}
-
-std::int64_t largest_of(const comm::BucketParts& parts) {
-  std::int64_t largest = 0;
-  for (const CompressedPart& part : parts.compressed()) largest = std::max(largest, part.member.numel);
-  return largest;
 }
 
 /// First the sketches of all parts that are not resting and the exact elements, then the chosen values and one element that is nan when a rank's
@@ -64,11 +55,11 @@ std::int64_t largest_of(const comm::BucketParts& parts) {
 class CountSketchCodec final : public comm::Codec {
  public:
   CountSketchCodec(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : settings_(settings), parts_("count_sketch", layout, settings, allocator, pays), feedback_(parts_, settings, 1.0 / static_cast<double>(stride_of(settings)), allocator),
+      : settings_(settings), parts_("count_sketch", layout, settings, allocator, pays), feedback_(parts_, settings, 1.0 / static_cast<double>(sample_stride(settings)), allocator),
         cells_numel_(sketch_numel(parts_, settings)), values_numel_(values_numel(parts_, settings)),
         cells_(allocator, static_cast<std::size_t>(cells_numel_ + parts_.exact_numel()) * sizeof(float), layout.bucket.device, {}),
         values_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
-        spare_(allocator, static_cast<std::size_t>(largest_of(parts_)) * sizeof(float), layout.bucket.device, {}),
+        spare_(allocator, static_cast<std::size_t>(parts_.largest_numel()) * sizeof(float), layout.bucket.device, {}),
         sums_(allocator, settings.error_feedback ? 0 : static_cast<std::size_t>(parts_.compressed_numel()) * sizeof(float), layout.bucket.device, {}),
         scratch_(kTopKScratch), chosen_(parts_.compressed().size()), rest_until_(parts_.compressed().size(), 0), next_rest_(rest_until_),
         kernels_(pack_kernels(layout.bucket.device.kind)) {}
@@ -148,7 +139,7 @@ class CountSketchCodec final : public comm::Codec {
       const CompressedPart& part = parts_.compressed()[i];
       if (rests(i, call)) continue;
       const CountSketch sketch = sketch_of(part, call);
-      const std::int64_t k = chosen_of(part.member, settings_);
+      const std::int64_t k = sample_numel(part.member, settings_);
       // The gradient is in the sum and in the residual: its place is free for the estimates.
       auto* estimates = part.values.as<float>();
       kernels_.count_sketch_estimate(sketch, at, part.member.numel, estimates);
@@ -181,10 +172,10 @@ class CountSketchCodec final : public comm::Codec {
     bool finite = true;
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
-      const std::int64_t k = chosen_of(part.member, settings_);
+      const std::int64_t k = sample_numel(part.member, settings_);
       if (rests(i, call)) {
         finite = kernels_.sample({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = sum_of(part), .count = part.member.numel,
-                                  .stride = stride_of(settings_), .key = comm::member_key(part.member, settings_), .step = static_cast<std::uint64_t>(call.step),
+                                  .stride = sample_stride(settings_), .key = comm::member_key(part.member, settings_), .step = static_cast<std::uint64_t>(call.step),
                                   .unbiased = false, .values = at}) && finite;
       } else {
         float* sum = sum_of(part);
@@ -202,10 +193,10 @@ class CountSketchCodec final : public comm::Codec {
     const auto* at = wire.as<float>();
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
-      const std::int64_t k = chosen_of(part.member, settings_);
+      const std::int64_t k = sample_numel(part.member, settings_);
       auto* values = part.values.as<float>();
       if (rests(i, call)) {
-        kernels_.place(at, part.member.numel, stride_of(settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step), values);
+        kernels_.place(at, part.member.numel, sample_stride(settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step), values);
       } else {
         std::memset(values, 0, static_cast<std::size_t>(part.values.bytes()));
         for (std::int64_t j = 0; j < k; ++j) values[chosen_[i][static_cast<std::size_t>(j)]] = at[j];

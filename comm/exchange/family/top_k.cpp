@@ -33,9 +33,7 @@ std::vector<std::int64_t> sizes_of(const comm::BucketParts& parts, const CodecSe
 }
 
 std::size_t spare_bytes(const comm::BucketParts& parts, const CodecSettings& settings) {
-  std::int64_t largest = 0;
-  for (const CompressedPart& part : parts.compressed()) largest = std::max(largest, part.member.numel);
-  return settings.error_feedback ? 0 : static_cast<std::size_t>(largest) * sizeof(float);
+  return settings.error_feedback ? 0 : static_cast<std::size_t>(parts.largest_numel()) * sizeof(float);
 }
 
 class TopK final : public comm::Codec {
