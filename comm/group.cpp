@@ -17,7 +17,7 @@ using Make = std::unique_ptr<Collective> (*)(const GroupOptions&);
 
 std::unique_ptr<Collective> make_self_for(const GroupOptions& options) {
   PANTHER_REQUIRE(options.size == 1, "comm.backend = self is a world of one rank, this one has ", options.size,
-                  "; use gloo, mpi or nccl, or leave comm.backend = auto");
+                  "; use tcp, gloo, mpi or nccl, or leave comm.backend = auto");
   return make_self(options.device.kind);
 }
 
@@ -26,6 +26,7 @@ const Registry<Make>& backends() {
     Registry<Make> result("comm.backend");
     result.add("self", make_self_for);
     result.add("threads", join_threads);
+    result.add("tcp", make_tcp);
     result.add("gloo", make_gloo);
     result.add("mpi", make_mpi);
     result.add("nccl", make_nccl);
@@ -40,7 +41,7 @@ std::string resolve_backend(const GroupOptions& options) {
   if (options.backend != "auto") return options.backend;
   if (options.size == 1) return "self";
   if (options.device.kind == DeviceKind::cuda) return "nccl";
-  return options.mpi_launched ? "mpi" : "gloo";
+  return options.mpi_launched ? "mpi" : "tcp";
 }
 
 std::unique_ptr<Collective> make_collective(const GroupOptions& options) {
@@ -53,7 +54,7 @@ std::unique_ptr<Collective> make_collective(const GroupOptions& options) {
 }
 
 std::vector<BackendStatus> backend_statuses() {
-  return {{"self", ""}, {"threads", ""}, {"gloo", why_no_gloo()}, {"mpi", why_no_mpi()}, {"nccl", why_no_nccl()}};
+  return {{"self", ""}, {"threads", ""}, {"tcp", ""}, {"gloo", why_no_gloo()}, {"mpi", why_no_mpi()}, {"nccl", why_no_nccl()}};
 }
 
 void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& body) {

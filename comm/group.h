@@ -12,7 +12,7 @@
 namespace panther::comm {
 
 struct GroupOptions {
-  std::string backend = "auto";  ///< auto | self | threads | mpi | gloo | nccl
+  std::string backend = "auto";  ///< auto | self | threads | tcp | mpi | gloo | nccl
   int rank = 0;
   int size = 1;
   int local_rank = 0;
@@ -20,13 +20,13 @@ struct GroupOptions {
   Device device;                 ///< where gradients live
   bool mpi_launched = false;
   bool deterministic = false;    ///< sums in rank order, the same bits on every backend (comm/backends/ordered_collective.h)
-  std::shared_ptr<Store> store;  ///< needed by gloo, nccl and threads; its keys must be fresh: one prefix per group
-  /// gloo: address or interface name to bind. "" = GLOO_SOCKET_IFNAME when set, loopback when all ranks are local, else the host's name.
+  std::shared_ptr<Store> store;  ///< needed by tcp, gloo, nccl and threads; its keys must be fresh: one prefix per group
+  /// tcp and gloo: address or interface name to bind. "" = GLOO_SOCKET_IFNAME when set, loopback when all ranks are local, else the host's name.
   std::string interface_address;
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
 };
 
-/// The backend `auto` stands for: self for one rank; nccl for CUDA; mpi under mpirun; gloo otherwise. Pure.
+/// The backend `auto` stands for: self for one rank; nccl for CUDA; mpi under mpirun; tcp otherwise. Pure.
 PANTHER_COMM_API std::string resolve_backend(const GroupOptions& options);
 /// Connects. Throws Unsupported naming the reason when a backend is not built or cannot run, InvalidArgument, Timeout, PeerLost.
 PANTHER_COMM_API std::unique_ptr<Collective> make_collective(const GroupOptions& options);

@@ -16,6 +16,9 @@ std::vector<std::unique_ptr<Collective>> make_threads(int ranks);
 /// Meets the other threads of this process through the store's key "threads/world".
 std::unique_ptr<Collective> join_threads(const GroupOptions& options);
 
+/// Over host memory and sockets of its own. Throws InvalidArgument without a store or for an unknown interface, Timeout, PeerLost.
+std::unique_ptr<Collective> make_tcp(const GroupOptions& options);
+
 /// Over host memory. Throws Unsupported with why_no_gloo(), InvalidArgument without a store, Timeout, PeerLost.
 std::unique_ptr<Collective> make_gloo(const GroupOptions& options);
 /// "" when it can run here.

@@ -8,16 +8,15 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
 #include <stdexcept>
 
 #include "comm/backends/backends.h"
+#include "comm/backends/listen_address.h"
 #include "comm/backends/message_collective.h"
 #include "comm/rendezvous/store.h"
-#include "core/env.h"
 #include "core/error.h"
 
 namespace panther::comm {
@@ -165,14 +164,7 @@ class GlooTransport final : public Transport {
 
 gloo::transport::tcp::attr address_for(const GroupOptions& options) {
   gloo::transport::tcp::attr result;
-  std::string address = options.interface_address;
-  if (address.empty()) address = env_value("GLOO_SOCKET_IFNAME").value_or("");
-  if (address.empty() && options.local_size == options.size) address = "127.0.0.1";
-  if (address.empty()) {
-    char host[256] = {};
-    ::gethostname(host, sizeof(host) - 1);
-    address = host;
-  }
+  const std::string address = interface_choice(options);
   (::if_nametoindex(address.c_str()) != 0 ? result.iface : result.hostname) = address;
   return result;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Messages between two ranks: what gloo and MPI provide, and what MessageCollective builds all collectives from.
+// Messages between two ranks: what sockets, gloo and MPI provide, and what MessageCollective builds all collectives from.
 #include <cstddef>
 #include <memory>
 #include <string_view>

@@ -92,7 +92,7 @@ void Socket::close() noexcept {
   fd_ = -1;
 }
 
-Socket connect_to(const std::string& host, int port, Deadline connect_by) {
+Socket connect_to(const std::string& whom, const std::string& host, int port, Deadline connect_by) {
   auto pause = std::chrono::milliseconds(5);
   for (;;) {
     std::string reason;
@@ -103,8 +103,7 @@ Socket connect_to(const std::string& host, int port, Deadline connect_by) {
       reason = errno_text(errno);
     }
     if (connect_by.passed()) {
-      fail(ErrorCode::Io, "cannot reach the store at ", host, ":", port, ": ", reason,
-           "; is the launcher (or rank 0) running, and do host and port match?");
+      fail(ErrorCode::Io, "cannot reach ", whom, " at ", host, ":", port, ": ", reason);
     }
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, connect_by.left()));
     pause = std::min(pause * 2, std::chrono::milliseconds(200));
@@ -133,6 +132,12 @@ Socket listen_on(const std::string& address, int& port) {
        "; another process may hold the port: choose another one, or 0 for any free port");
 }
 
+Socket accept_from(const Socket& listener) {
+  Socket socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (socket.open()) send_at_once(socket.fd());
+  return socket;
+}
+
 bool send_all(const Socket& socket, const std::string& bytes, Deadline deadline) {
   std::size_t sent = 0;
   while (sent < bytes.size()) {
@@ -148,10 +153,10 @@ bool send_all(const Socket& socket, const std::string& bytes, Deadline deadline)
   return true;
 }
 
-bool receive_some(const Socket& socket, std::string& buffer, Deadline deadline) {
+bool receive_some(const Socket& socket, std::string& buffer, Deadline deadline, std::size_t most) {
   char piece[16384];
   for (;;) {
-    const ssize_t count = ::recv(socket.fd(), piece, sizeof(piece), 0);
+    const ssize_t count = ::recv(socket.fd(), piece, std::min(most, sizeof(piece)), 0);
     if (count > 0) {
       buffer.append(piece, static_cast<std::size_t>(count));
       return true;

@@ -1,13 +1,14 @@
 #pragma once
-// Sockets of the TCP store: an owned descriptor, connect until a deadline, listen.
+// Sockets of the TCP store and of the tcp backend: an owned descriptor, connect until a deadline, listen, accept.
 #include <string>
 
 #include "comm/deadline.h"
+#include "comm/export.h"
 
 namespace panther::comm::tcp {
 
 /// Owns a file descriptor; -1 is none.
-class Socket {
+class PANTHER_COMM_API Socket {
  public:
   Socket() = default;
   explicit Socket(int fd) : fd_(fd) {}
@@ -25,15 +26,18 @@ class Socket {
   int fd_ = -1;
 };
 
-/// A connected, non-blocking socket without delay of small messages. Tries again until the deadline while nobody listens. Throws Io.
-Socket connect_to(const std::string& host, int port, Deadline connect_by);
+/// A connected, non-blocking socket without delay of small messages. Tries again until the deadline while nobody listens. Throws Io saying that `whom` cannot
+/// be reached.
+PANTHER_COMM_API Socket connect_to(const std::string& whom, const std::string& host, int port, Deadline connect_by);
 /// A non-blocking listening socket; `port` becomes the one that was bound. Throws Io with address, port and remedy.
-Socket listen_on(const std::string& address, int& port);
+PANTHER_COMM_API Socket listen_on(const std::string& address, int& port);
+/// The next connection, as connect_to makes them; closed, with errno set, when there is none.
+PANTHER_COMM_API Socket accept_from(const Socket& listener);
 /// Sends everything; false with errno set when the connection is gone or the deadline passed (ETIMEDOUT).
-bool send_all(const Socket& socket, const std::string& bytes, Deadline deadline);
-/// Appends at least one byte to `buffer`; false with errno set when the connection is gone or the deadline passed (ETIMEDOUT).
-bool receive_some(const Socket& socket, std::string& buffer, Deadline deadline);
+PANTHER_COMM_API bool send_all(const Socket& socket, const std::string& bytes, Deadline deadline);
+/// Appends at least one and at most `most` bytes to `buffer`; false with errno set when the connection is gone or the deadline passed (ETIMEDOUT).
+PANTHER_COMM_API bool receive_some(const Socket& socket, std::string& buffer, Deadline deadline, std::size_t most = std::string::npos);
 /// errno as text.
-std::string errno_text(int error);
+PANTHER_COMM_API std::string errno_text(int error);
 
 }  // namespace panther::comm::tcp

@@ -72,7 +72,7 @@ struct TcpStoreServer::Impl {
 
   void accept_all() {
     for (;;) {
-      tcp::Socket socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      tcp::Socket socket = tcp::accept_from(listener);
       if (!socket.open()) {
         // Out of descriptors: the poll would spin on the waiting peer, so give others time to close.
         if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(std::chrono::milliseconds(10));

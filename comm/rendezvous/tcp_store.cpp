@@ -17,7 +17,7 @@ constexpr auto kReplyTime = std::chrono::seconds(30);
 class TcpStore final : public Store {
  public:
   TcpStore(std::string host, int port, Deadline connect_by) : host_(std::move(host)), port_(port) {
-    put_back(tcp::connect_to(host_, port_, connect_by));
+    put_back(connect(connect_by));
   }
 
   void set(const std::string& key, std::string_view value) override {
@@ -39,6 +39,14 @@ class TcpStore final : public Store {
   }
 
  private:
+  tcp::Socket connect(Deadline connect_by) const {
+    try {
+      return tcp::connect_to("the store", host_, port_, connect_by);
+    } catch (const Error& error) {
+      fail(ErrorCode::Io, error.what(), "; is the launcher (or rank 0) running, and do host and port match?");
+    }
+  }
+
   std::optional<std::string> call(tcp::Verb verb, const std::string& key, const std::optional<std::string>& expected,
                                   std::optional<std::string_view> value, Deadline deadline) {
     const std::size_t largest = std::max(value.value_or("").size(), expected.value_or("").size());
@@ -79,7 +87,7 @@ class TcpStore final : public Store {
         return socket;
       }
     }
-    return tcp::connect_to(host_, port_, Deadline::after(kReplyTime));
+    return connect(Deadline::after(kReplyTime));
   }
 
   void put_back(tcp::Socket socket) {

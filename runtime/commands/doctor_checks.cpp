@@ -100,22 +100,15 @@ double sum_for_a_second(comm::Collective& collective) {
   return rounds / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-bool can_run(const std::string& backend) {
-  for (const comm::BackendStatus& status : comm::backend_statuses()) {
-    if (status.name == backend) return status.why_not.empty();
-  }
-  return false;
-}
-
-/// Two ranks as threads over gloo's sockets, as two local workers would talk.
-double gloo_rate() {
+/// Two ranks as threads over sockets, as two local workers talk.
+double tcp_rate() {
   const auto store = comm::make_memory_store();
   double rate = 0;
   std::string problem;
   const auto rank_body = [&](int rank) {
     try {
       comm::GroupOptions options;
-      options.backend = "gloo";
+      options.backend = "tcp";
       options.rank = rank;
       options.size = options.local_size = 2;
       options.store = store;
@@ -135,18 +128,9 @@ double gloo_rate() {
 }
 
 Check all_reduce_check() {
-  const bool gloo = can_run("gloo");
-  const char* name = gloo ? "all_reduce over gloo" : "all_reduce among threads";
+  const char* name = "all_reduce over tcp";
   try {
-    double rate = 0;
-    if (gloo) {
-      rate = gloo_rate();
-    } else {
-      comm::run_ranks_as_threads(2, [&](comm::Collective& collective) {
-        const double measured = sum_for_a_second(collective);
-        if (collective.rank() == 0) rate = measured;
-      });
-    }
+    const double rate = tcp_rate();
     return {name, Health::good, concat("2 ranks, 1 MiB, right, ", std::round(rate), " per second"), ""};
   } catch (const std::exception& error) {
     return {name, Health::bad, error.what(), "check that the loopback interface is up and no firewall blocks local connections"};

@@ -14,8 +14,8 @@ std::vector<std::string> exchange_names() {
 
 void CommConfig::fields(FieldVisitor& v) {
   v.field("backend", backend,
-          {.help = "who carries messages; auto: self for one rank, nccl on CUDA, mpi under mpirun, else gloo",
-           .choices = {"auto", "self", "threads", "mpi", "gloo", "nccl"}});
+          {.help = "who carries messages; auto: self for one rank, nccl on CUDA, mpi under mpirun, else tcp",
+           .choices = {"auto", "self", "threads", "tcp", "mpi", "gloo", "nccl"}});
   v.field("exchange", exchange,
           {.help = "how gradients travel; none: as computed, half: bf16 on the wire with f32 sums, auto: measures the link and chooses, others are lossy (docs/codecs.md)",
            .choices = exchange_names()});
@@ -32,7 +32,7 @@ void CommConfig::fields(FieldVisitor& v) {
   v.field("timeout_seconds", timeout_seconds,
           {.help = "a collective that takes longer is an error", .unit = "seconds", .min = 0.001, .max = 1e6});
   v.field("interface_address", interface_address,
-          {.help = "gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
+          {.help = "tcp and gloo: address or interface name to listen on; empty: loopback when all ranks are on this host, else the host's name"});
   v.section("codec", codec, "settings of lossy exchanges");
   v.section("auto", automatic, "what exchange = \"auto\" chooses from, and when");
   v.section("hierarchy", hierarchy, "two levels: inside nodes and among them");

@@ -27,7 +27,7 @@ struct PANTHER_RUNTIME_API CommConfig {
   bool shard_optimizer = false;            ///< runtime/parallel/sharded_parameters.h
   std::int64_t verify_every = 0;           ///< steps between algebraic checks of sketched layers' gradients; 0: never
   double timeout_seconds = 300;
-  std::string interface_address;           ///< gloo: address or interface to bind
+  std::string interface_address;           ///< tcp and gloo: address or interface to bind
   comm::CodecSettings codec;
   comm::AutoSettings automatic;            ///< section `auto`
   LocalConfig local;

@@ -55,7 +55,7 @@ def run_ours(link, folder, case, contender, tag, a):
     warm_up = WARM_UP.get(contender, 5)
     name = f"{case}_{contender}_{link.rate}_{len(link.spaces)}_{tag}"
     config = CASES[case][0](folder, name, sketch_size=sketch_size, steps=steps_of(contender, case, link, a) + warm_up, global_batch=BATCH * len(link.spaces))
-    link.run_all([PANTHER, "train", config, "--set", "comm.backend=gloo", *options])
+    link.run_all([PANTHER, "train", config, "--set", "comm.backend=tcp", *options])
     run_folder = f"{folder}/{name}"
     return {"step_ms": 1e3 * statistics.median(metric(run_folder, "perf/step_time_s", warm_up)), "bytes": metric(run_folder, "comm/bytes", warm_up)[-1],
             "loss": statistics.mean(metric(run_folder, "train/loss")[-10:])}

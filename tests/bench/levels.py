@@ -17,7 +17,7 @@ CONTENDERS = {"none": [], "half": ["--set", "comm.exchange=half"],
 
 def step(link, folder, name, options, a):
     config = gpt_config(folder, name, sketch_size=16, steps=a.steps + 3, global_batch=4 * len(link.spaces) * a.per_host)
-    link.run_all([PANTHER, "train", config, "--set", "comm.backend=gloo", *options], per_host=a.per_host)
+    link.run_all([PANTHER, "train", config, "--set", "comm.backend=tcp", *options], per_host=a.per_host)
     run_folder = f"{folder}/{name}"
     inside = metric(run_folder, "comm/bytes_inside", 3)
     return 1e3 * statistics.median(metric(run_folder, "perf/step_time_s", 3)), metric(run_folder, "comm/bytes", 3)[-1] - (inside[-1] if inside else 0)

@@ -37,7 +37,7 @@ TEST(ResolveBackend, AutoFollowsTheWorld) {
   GroupOptions options = options_of("auto", 1);
   EXPECT_EQ(resolve_backend(options), "self");
   options.size = 2;
-  EXPECT_EQ(resolve_backend(options), "gloo");
+  EXPECT_EQ(resolve_backend(options), "tcp");
   options.mpi_launched = true;
   EXPECT_EQ(resolve_backend(options), "mpi");
   options.device.kind = DeviceKind::cuda;

@@ -61,7 +61,8 @@ TEST_P(CollectiveContract, Split) { on_every_rank(check_split); }
 INSTANTIATE_TEST_SUITE_P(Backends, CollectiveContract,
                          ::testing::Values(Instance{"self", 1}, Instance{"threads", 1}, Instance{"threads", 2}, Instance{"threads", 3},
                                            Instance{"threads", 4}, Instance{"threads", 7}, Instance{"messages", 1}, Instance{"messages", 2},
-                                           Instance{"messages", 3}, Instance{"messages", 4}, Instance{"messages", 7}, Instance{"gloo", 1},
+                                           Instance{"messages", 3}, Instance{"messages", 4}, Instance{"messages", 7}, Instance{"tcp", 1}, Instance{"tcp", 2},
+                                           Instance{"tcp", 3}, Instance{"tcp", 4}, Instance{"tcp", 7}, Instance{"gloo", 1},
                                            Instance{"gloo", 2}, Instance{"gloo", 3}, Instance{"gloo", 4}, Instance{"gloo", 7}),
                          [](const auto& instance) { return instance.param.backend + "_" + std::to_string(instance.param.ranks); });
 
@@ -142,7 +143,7 @@ TEST_P(CollectiveFailure, ARankThatLeavesIsPeerLostForTheOthers) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, CollectiveFailure,
                          ::testing::Values(Instance{"threads", 2}, Instance{"threads", 3}, Instance{"messages", 2}, Instance{"messages", 3},
-                                           Instance{"gloo", 2}, Instance{"gloo", 3}),
+                                           Instance{"tcp", 2}, Instance{"tcp", 3}, Instance{"gloo", 2}, Instance{"gloo", 3}),
                          [](const auto& instance) { return instance.param.backend + "_" + std::to_string(instance.param.ranks); });
 
 }  // namespace

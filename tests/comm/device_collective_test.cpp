@@ -77,7 +77,7 @@ TEST_P(DeviceCollective, Split) { on_every_rank(check_split); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DeviceCollective,
                          ::testing::Values(std::pair{"self", 1}, std::pair{"nccl", 1}, std::pair{"threads", 2}, std::pair{"threads", 3},
-                                           std::pair{"gloo", 2}),
+                                           std::pair{"tcp", 2}, std::pair{"gloo", 2}),
                          [](const auto& instance) { return std::string(instance.param.first) + "_" + std::to_string(instance.param.second); });
 
 class NcclTest : public ::testing::Test {

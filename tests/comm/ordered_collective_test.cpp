@@ -81,7 +81,7 @@ TEST(OrderedScatter, HasTheSameSums) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Ordered, ::testing::Combine(::testing::Values("threads", "messages", "gloo"), ::testing::Values(1, 2, 3, 5)), [](const auto& tested) {
+INSTANTIATE_TEST_SUITE_P(Backends, Ordered, ::testing::Combine(::testing::Values("threads", "messages", "tcp", "gloo"), ::testing::Values(1, 2, 3, 5)), [](const auto& tested) {
   return std::get<0>(tested.param) + "_" + std::to_string(std::get<1>(tested.param));
 });
 

@@ -16,7 +16,7 @@ class RankWorld {
   virtual void run(const std::function<void(Collective& group, const std::function<void()>& leave)>& body) = 0;
 };
 
-/// `name` is one of self, threads, messages (MessageCollective over queues in memory), gloo.
+/// `name` is one of self, threads, messages (MessageCollective over queues in memory), tcp, gloo.
 std::unique_ptr<RankWorld> make_rank_world(const std::string& name, int ranks);
 
 }  // namespace panther::comm::testing

@@ -16,6 +16,6 @@ trap 'rm -rf "$work"' EXIT
 
 line=$(cd "$work" && OMP_NUM_THREADS=1 "$work/panther/bin/panther" launch --nproc 2 -- "$work/own/your_own_model" "$work/run" | tail -n 1)
 echo "$line"
-[[ $line =~ ^2\ ranks\ over\ gloo:\ loss\ ([0-9.]+)\ after\ 200\ steps ]] || { echo "not the line that was expected"; exit 1; }
+[[ $line =~ ^2\ ranks\ over\ tcp:\ loss\ ([0-9.]+)\ after\ 200\ steps ]] || { echo "not the line that was expected"; exit 1; }
 awk -v loss="${BASH_REMATCH[1]}" 'BEGIN { exit !(loss < 0.5) }' || { echo "the loss did not fall"; exit 1; }
 "$work/panther/bin/panther" inspect "$work/run" | tail -n 8

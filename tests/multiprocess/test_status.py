@@ -59,7 +59,7 @@ class Status(Job):
     def test_a_running_job(self):
         process = self.begin()
         status = self.wait_for_step(40, process)
-        self.assertEqual((status["now"], status["ranks"], status["backend"], status["exchange"]), ("running", 2, "gloo", "powersgd"))
+        self.assertEqual((status["now"], status["ranks"], status["backend"], status["exchange"]), ("running", 2, "tcp", "powersgd"))
         self.assertIn(status["pid"], self.worker_pids(process))
         self.assertGreaterEqual(status["checkpoint"]["step"], 20)
         self.assertEqual(sum(bucket["bytes_predicted"] for bucket in status["buckets"]), sum(bucket["bytes_counted"] for bucket in status["buckets"]))
@@ -69,7 +69,7 @@ class Status(Job):
         for columns in (60, 80, 120):
             text = self.command("status", env={"COLUMNS": str(columns)}).stdout
             self.assertLessEqual(max(map(len, text.splitlines())), columns)
-            for words in ("state       running for", "ETA", "powersgd", "2 ranks over gloo", "checkpoint  step", "|e|/|g|", "exposed"):
+            for words in ("state       running for", "ETA", "powersgd", "2 ranks over tcp", "checkpoint  step", "|e|/|g|", "exposed"):
                 self.assertIn(words, text)
         self.assertNotIn("\033", text)
         self.assertRegex(self.status("run.toml"), r"run +\S*/runs/run\nstate       running")

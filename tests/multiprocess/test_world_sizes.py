@@ -25,11 +25,16 @@ class WorldSizes(Job):
         super().setUp()
         self.reference = {}
 
-    def test_gloo(self):
+    def test_tcp(self):
         for dtype in ("f64", "f32"):
             self.reference_run(dtype)
             for ranks in (2, 3):
-                self.compare(dtype, f"gloo_{ranks}_{dtype}", ranks=ranks)
+                self.compare(dtype, f"tcp_{ranks}_{dtype}", ranks=ranks)
+
+    def test_gloo(self):
+        self.reference_run("f64")
+        for ranks in (2, 3):
+            self.compare("f64", f"gloo_{ranks}", ranks=ranks, edit=lambda text: text + '[comm]\nbackend = "gloo"\n')
 
     def test_two_levels(self):
         self.reference_run("f64")

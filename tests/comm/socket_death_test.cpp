@@ -1,4 +1,4 @@
-// Ranks as processes over gloo: one is killed, stops, or never comes.
+// Ranks as processes over sockets: one is killed, stops, or never comes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -20,17 +20,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class GlooDeath : public ::testing::Test {
+class SocketDeath : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     for (const BackendStatus& status : backend_statuses()) {
-      if (status.name == "gloo" && !status.why_not.empty()) GTEST_SKIP() << "gloo: " << status.why_not;
+      if (status.name == GetParam() && !status.why_not.empty()) GTEST_SKIP() << GetParam() << ": " << status.why_not;
     }
   }
 
   std::unique_ptr<Collective> join(int rank, int size, milliseconds timeout, const std::string& generation = "0/") {
     GroupOptions options;
-    options.backend = "gloo";
+    options.backend = GetParam();
     options.rank = options.local_rank = rank;
     options.size = options.local_size = size;
     options.store = make_prefix_store(make_file_store(folder_.path().string()), generation);
@@ -68,7 +68,7 @@ void exchange_until_failure(Collective& group, Deadline end, milliseconds each) 
   }
 }
 
-TEST_F(GlooDeath, AKilledRankIsPeerLostForAllOthersWhoCanMeetAgain) {
+TEST_P(SocketDeath, AKilledRankIsPeerLostForAllOthersWhoCanMeetAgain) {
   constexpr int kRanks = 3;
   std::vector<pid_t> ranks;
   for (int rank = 0; rank < kRanks; ++rank) {
@@ -100,7 +100,7 @@ TEST_F(GlooDeath, AKilledRankIsPeerLostForAllOthersWhoCanMeetAgain) {
   EXPECT_EQ(status_of(ranks[1]), 0);
 }
 
-TEST_F(GlooDeath, AStoppedRankIsTimeout) {
+TEST_P(SocketDeath, AStoppedRankIsTimeout) {
   std::vector<pid_t> ranks;
   for (int rank = 0; rank < 2; ++rank) {
     ranks.push_back(start([&, rank] {
@@ -116,7 +116,7 @@ TEST_F(GlooDeath, AStoppedRankIsTimeout) {
   EXPECT_EQ(status_of(ranks[1]), 128 + SIGKILL);
 }
 
-TEST_F(GlooDeath, ARankThatNeverComesIsTimeout) {
+TEST_P(SocketDeath, ARankThatNeverComesIsTimeout) {
   const auto begin = std::chrono::steady_clock::now();
   const pid_t alone = start([&] {
     join(0, 2, milliseconds(300));
@@ -126,9 +126,9 @@ TEST_F(GlooDeath, ARankThatNeverComesIsTimeout) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
-TEST_F(GlooDeath, AnInterfaceThatDoesNotExistIsNamed) {
+TEST_P(SocketDeath, AnInterfaceThatDoesNotExistIsNamed) {
   GroupOptions options;
-  options.backend = "gloo";
+  options.backend = GetParam();
   options.size = options.local_size = 2;
   options.store = make_memory_store();
   options.interface_address = "no-such-interface";
@@ -141,6 +141,8 @@ TEST_F(GlooDeath, AnInterfaceThatDoesNotExistIsNamed) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("comm.interface_address"));
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, SocketDeath, ::testing::Values("tcp", "gloo"), [](const auto& backend) { return backend.param; });
 
 }  // namespace
 }  // namespace panther::comm::testing
