@@ -82,7 +82,7 @@ class Meeting {
     try {
       listener_ = tcp::listen_on(own_.host, own_.port);
     } catch (const Error& error) {
-      fail(ErrorCode::InvalidArgument, "tcp: ", error.what(), ". Set comm.interface_address or GLOO_SOCKET_IFNAME to a network interface or address of this host");
+      fail(ErrorCode::InvalidArgument, "tcp: ", error.what(), "; set comm.interface_address or GLOO_SOCKET_IFNAME to a network interface or address of this host");
     }
   }
 
@@ -97,7 +97,7 @@ class Meeting {
 
  private:
   std::string here() const { return concat("tcp (rank ", options_.rank, " of ", options_.size, ")"); }
-  static const char* remedy() { return "; set comm.interface_address or GLOO_SOCKET_IFNAME to a network that all ranks share"; }
+  static const char* remedy() { return "set comm.interface_address or GLOO_SOCKET_IFNAME to a network that all ranks share"; }
 
   void call(int rank) {
     const Listener listener = from_text(options_.store->wait(key_of(rank), deadline_));
@@ -105,7 +105,7 @@ class Meeting {
     try {
       socket = tcp::connect_to(concat("rank ", rank), listener.host, listener.port, deadline_);
     } catch (const Error& error) {
-      fail(deadline_.passed() ? ErrorCode::Timeout : ErrorCode::PeerLost, here(), ": ", error.what(), remedy());
+      fail(deadline_.passed() ? ErrorCode::Timeout : ErrorCode::PeerLost, here(), ": ", error.what(), "; ", remedy());
     }
     if (!send_hello(socket, {.nonce = listener.nonce, .rank = options_.rank}, deadline_)) fail(ErrorCode::PeerLost, here(), " lost rank ", rank, " while connecting: ", tcp::errno_text(errno));
     nonces_.push_back(listener.nonce);
@@ -116,12 +116,12 @@ class Meeting {
     const tcp::Socket& socket = peers_[static_cast<std::size_t>(rank)];
     while (answer.size() < sizeof(Hello)) {
       if (tcp::receive_some(socket, answer, deadline_, sizeof(Hello) - answer.size())) continue;
-      fail(errno == ETIMEDOUT ? ErrorCode::Timeout : ErrorCode::PeerLost, here(), ": rank ", rank, " did not answer: ", tcp::errno_text(errno), remedy());
+      fail(errno == ETIMEDOUT ? ErrorCode::Timeout : ErrorCode::PeerLost, here(), ": rank ", rank, " did not answer: ", tcp::errno_text(errno), "; ", remedy());
     }
     Hello hello;
     std::memcpy(&hello, answer.data(), sizeof(hello));
     if (hello.magic != Hello{}.magic || hello.nonce != nonces_[static_cast<std::size_t>(rank)] || hello.rank != rank) {
-      fail(ErrorCode::PeerLost, here(), ": something else answers where rank ", rank, " listens", remedy());
+      fail(ErrorCode::PeerLost, here(), ": something else answers where rank ", rank, " listens; ", remedy());
     }
   }
 
@@ -145,7 +145,8 @@ class Meeting {
       if (!deadline_.passed()) continue;
       std::ostringstream ranks;
       for (const int rank : missing) ranks << ' ' << rank;
-      fail(ErrorCode::Timeout, here(), " waited on ", own_.host, ":", own_.port, " for the call of rank", missing.size() == 1 ? "" : "s", ranks.str(), remedy());
+      fail(ErrorCode::Timeout, here(), " waited on ", own_.host, ":", own_.port, " for the call of rank", missing.size() == 1 ? "" : "s", ranks.str(),
+           "; is it running? If so, ", remedy());
     }
   }
 

@@ -128,8 +128,7 @@ Socket listen_on(const std::string& address, int& port) {
                                              : reinterpret_cast<sockaddr_in&>(bound).sin_port);
     return socket;
   }
-  fail(ErrorCode::Io, "cannot listen on ", address, ":", port, ": ", reason,
-       "; another process may hold the port: choose another one, or 0 for any free port");
+  fail(ErrorCode::Io, "cannot listen on ", address, port == 0 ? std::string() : concat(":", port), ": ", reason);
 }
 
 Socket accept_from(const Socket& listener) {

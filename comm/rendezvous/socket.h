@@ -29,7 +29,7 @@ class PANTHER_COMM_API Socket {
 /// A connected, non-blocking socket without delay of small messages. Tries again until the deadline while nobody listens. Throws Io saying that `whom` cannot
 /// be reached.
 PANTHER_COMM_API Socket connect_to(const std::string& whom, const std::string& host, int port, Deadline connect_by);
-/// A non-blocking listening socket; `port` becomes the one that was bound. Throws Io with address, port and remedy.
+/// A non-blocking listening socket; `port` becomes the one that was bound. Throws Io with address and port.
 PANTHER_COMM_API Socket listen_on(const std::string& address, int& port);
 /// The next connection, as connect_to makes them; closed, with errno set, when there is none.
 PANTHER_COMM_API Socket accept_from(const Socket& listener);

@@ -34,7 +34,7 @@ struct Connection {
 /// One thread owns every socket and the values; only `stop_` is touched from outside.
 struct TcpStoreServer::Impl {
   Impl(int wanted_port, const std::string& address)
-      : port(wanted_port), listener(tcp::listen_on(address, port)), stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : port(wanted_port), listener(listen(address, port)), stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!stop.open()) fail(ErrorCode::Io, "cannot make an eventfd: ", tcp::errno_text(errno));
     thread = std::thread([this] { serve(); });
   }
@@ -44,6 +44,14 @@ struct TcpStoreServer::Impl {
     // The counter of an eventfd that is written once cannot be full.
     [[maybe_unused]] const ssize_t written = ::write(stop.fd(), &one, sizeof(one));
     thread.join();
+  }
+
+  static tcp::Socket listen(const std::string& address, int& port) {
+    try {
+      return tcp::listen_on(address, port);
+    } catch (const Error& error) {
+      fail(ErrorCode::Io, error.what(), "; another process may hold the port: choose another one, or 0 for any free port");
+    }
   }
 
   void serve() {
