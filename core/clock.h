@@ -32,6 +32,9 @@ class PANTHER_CORE_API ManualClock final : public Clock {
   TimePoint now_{};
 };
 
+/// Since 1970, by the machine's calendar clock: for files that people and other programs read.
+inline double unix_seconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace panther

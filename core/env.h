@@ -44,5 +44,7 @@ using EnvLookup = std::function<std::optional<std::string>(const std::string&)>;
 PANTHER_CORE_API RankFacts read_rank_facts(const EnvLookup& lookup);
 /// Looks into the process environment.
 PANTHER_CORE_API std::optional<std::string> env_value(const std::string& name);
+/// Of this machine.
+PANTHER_CORE_API std::string host_name();
 
 }  // namespace panther

@@ -4,7 +4,6 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/env.h"
 #include "core/error.h"
@@ -30,9 +29,7 @@ std::string interface_choice(const GroupOptions& options) {
   const std::string variable = env_value("GLOO_SOCKET_IFNAME").value_or("");
   if (!variable.empty()) return variable;
   if (options.local_size == options.size) return "127.0.0.1";
-  char host[256] = {};
-  ::gethostname(host, sizeof(host) - 1);
-  return host;
+  return host_name();
 }
 
 std::string listen_address(const GroupOptions& options) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "comm/rendezvous/store.h"
+#include "core/env.h"
 #include "core/error.h"
 
 namespace panther::comm {
@@ -58,9 +59,7 @@ class FileStore final : public Store {
     std::error_code error;
     fs::create_directories(folder_, error);
     if (error) fail(ErrorCode::Io, "cannot make the store folder ", folder, ": ", error.message(), "; choose a folder that is writable");
-    char host[256] = {};
-    ::gethostname(host, sizeof(host) - 1);
-    writer_ = concat(".tmp.", host, ".", ::getpid(), ".");
+    writer_ = concat(".tmp.", host_name(), ".", ::getpid(), ".");
   }
 
   void set(const std::string& key, std::string_view value) override {

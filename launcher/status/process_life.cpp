@@ -3,12 +3,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <sstream>
 #include <string>
 
+#include "core/clock.h"
+#include "core/env.h"
 #include "core/text.h"
 
 namespace panther::launcher {
@@ -25,10 +26,9 @@ std::string first_line(const std::string& path) {
 }
 
 double boot_time() {
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   double up = 0;
   std::istringstream(first_line("/proc/uptime")) >> up;
-  return now - up;
+  return unix_seconds() - up;
 }
 
 }  // namespace
@@ -47,9 +47,7 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
 }
 
 Life life_of(const RunView& run) {
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
-  if (run.host != host) return Life::elsewhere;
+  if (run.host != host_name()) return Life::elsewhere;
   if (run.pid <= 0 || (::kill(static_cast<pid_t>(run.pid), 0) != 0 && errno == ESRCH)) return Life::gone;
   const auto stat = parse_process_stat(first_line(concat("/proc/", run.pid, "/stat")));
   if (!stat) return Life::alive;

@@ -13,6 +13,7 @@
 
 #include "core/arguments.h"
 #include "core/atomic_file.h"
+#include "core/clock.h"
 #include "core/env.h"
 #include "core/error.h"
 #include "core/exit_code.h"
@@ -23,13 +24,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
 bool is_terminal() { return ::isatty(STDOUT_FILENO) == 1 && env_value("TERM").value_or("dumb") != "dumb"; }
 
 StatusLook look_of_terminal(bool all_buckets) {
   StatusLook look;
-  look.now = now();
+  look.now = unix_seconds();
   look.all_buckets = all_buckets;
   const int told = std::atoi(env_value("COLUMNS").value_or("").c_str());
   look.columns = told > 0 ? static_cast<std::size_t>(told) : 120;
@@ -109,7 +108,7 @@ int watch(const fs::path& folder, double seconds, bool all_buckets) {
 
 int print_json(const fs::path& folder) {
   const FoundRun run = read_run(folder);
-  const std::string state = state_of(run.view, run.beside.life, now());
+  const std::string state = state_of(run.view, run.beside.life, unix_seconds());
   if (!run.has_status) {
     std::printf("%s\n", view_json(run.view, folder.string(), state).c_str());
     return kExitDone;

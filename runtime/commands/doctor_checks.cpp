@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <netdb.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -60,10 +59,9 @@ Check shared_memory_check() {
 }
 
 Check name_check() {
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
+  const std::string host = host_name();
   addrinfo* found = nullptr;
-  const int problem = getaddrinfo(host, nullptr, nullptr, &found);
+  const int problem = getaddrinfo(host.c_str(), nullptr, nullptr, &found);
   if (found != nullptr) freeaddrinfo(found);
   if (problem == 0) return {"name resolution", Health::good, concat("'", host, "' resolves"), ""};
   return {"name resolution", Health::warning, concat("'", host, "': ", gai_strerror(problem)),

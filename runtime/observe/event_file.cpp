@@ -4,13 +4,14 @@
 
 #include <atomic>
 #include <bit>
-#include <chrono>
 #include <cstring>
 #include <optional>
 #include <span>
 
 #include "core/atomic_file.h"
+#include "core/clock.h"
 #include "core/crc32c.h"
+#include "core/env.h"
 #include "core/text.h"
 
 namespace panther::runtime {
@@ -87,10 +88,7 @@ std::string record(const ProtoMessage& message) {
 
 fs::path new_file_name(const fs::path& folder) {
   static std::atomic<int> counter{0};
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
-  return folder / concat("events.out.tfevents.", now, ".", host, ".", ::getpid(), ".", counter++);
+  return folder / concat("events.out.tfevents.", static_cast<std::int64_t>(unix_seconds()), ".", host_name(), ".", ::getpid(), ".", counter++);
 }
 
 constexpr std::size_t kFrameHead = 12, kFrameTail = 4;
@@ -151,8 +149,7 @@ void cut_event_file(const fs::path& path, std::int64_t first_step) {
 }  // namespace
 
 EventFile::EventFile(const fs::path& folder) : file_(new_file_name(folder)) {
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  file_.append(record(event(now, 0).text(kEventFileVersion, "brain.Event:2")));
+  file_.append(record(event(unix_seconds(), 0).text(kEventFileVersion, "brain.Event:2")));
 }
 
 void EventFile::start_session(double time, std::int64_t first_step) {

@@ -1,8 +1,8 @@
 #include "runtime/observe/metrics.h"
 
 #include <charconv>
-#include <chrono>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/json_text.h"
 #include "runtime/observe/append_file.h"
@@ -13,8 +13,6 @@ namespace panther::runtime {
 namespace {
 
 constexpr std::string_view kLineStart = "{\"step\":";
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 bool keep_line(std::string_view line, std::int64_t from_step) {
   if (from_step <= 0 || !line.starts_with(kLineStart) || !line.ends_with('}')) return false;
@@ -44,7 +42,7 @@ struct MetricsWriter::Impl {
   Impl(const std::filesystem::path& run_folder, std::int64_t done)
       : from_step(done), events(prepare_event_folder(run_folder, done > 0 ? done + 1 : 0)),
         lines(cut_lines(run_folder / "metrics.jsonl", done)), table(run_folder / "metrics.csv", done) {
-    events.start_session(now(), done > 0 ? done + 1 : 0);
+    events.start_session(unix_seconds(), done > 0 ? done + 1 : 0);
   }
   std::int64_t from_step;
   EventFile events;
@@ -57,7 +55,7 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& run_folder, std::int64
 MetricsWriter::~MetricsWriter() = default;
 
 void MetricsWriter::write(std::int64_t step, const Scalars& scalars) {
-  const double time = now();
+  const double time = unix_seconds();
   std::string line = concat(kLineStart, step, ",\"time\":", json_number(time));
   for (const auto& [tag, value] : scalars) line.append(",").append(json_quote(tag)).append(":").append(json_number(value));
   impl_->lines.append(line + "}\n");
@@ -65,10 +63,10 @@ void MetricsWriter::write(std::int64_t step, const Scalars& scalars) {
   impl_->events.write_scalars(time, step, scalars);
 }
 
-void MetricsWriter::write_detail(std::int64_t step, const Scalars& scalars) { impl_->events.write_scalars(now(), step, scalars); }
+void MetricsWriter::write_detail(std::int64_t step, const Scalars& scalars) { impl_->events.write_scalars(unix_seconds(), step, scalars); }
 
 void MetricsWriter::write_text(const std::string& tag, const std::string& markdown) {
-  impl_->events.write_text(now(), impl_->from_step, tag, markdown);
+  impl_->events.write_text(unix_seconds(), impl_->from_step, tag, markdown);
 }
 
 void MetricsWriter::flush() {

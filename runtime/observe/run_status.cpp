@@ -2,9 +2,10 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <fstream>
 
+#include "core/clock.h"
+#include "core/env.h"
 #include "core/json_text.h"
 #include "core/text.h"
 
@@ -12,8 +13,6 @@ namespace panther::runtime {
 namespace {
 
 constexpr double kEverySeconds = 1;
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 /// "key": value pairs, comma between.
 class Object {
@@ -81,16 +80,12 @@ std::string status_json(const RunStatus& s, const std::string& host, std::int64_
   return object.done() + "\n";
 }
 
-StatusFile::StatusFile(const std::filesystem::path& run_folder) : path_(run_folder / "status.json") {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  host_ = name;
-}
+StatusFile::StatusFile(const std::filesystem::path& run_folder) : path_(run_folder / "status.json"), host_(host_name()) {}
 
-bool StatusFile::due() const { return now() - last_ >= kEverySeconds; }
+bool StatusFile::due() const { return unix_seconds() - last_ >= kEverySeconds; }
 
 void StatusFile::write(RunStatus& status) {
-  status.updated = last_ = now();
+  status.updated = last_ = unix_seconds();
   std::filesystem::path beside = path_;
   beside += ".tmp";
   {

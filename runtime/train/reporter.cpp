@@ -1,10 +1,10 @@
 #include "runtime/train/reporter.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "runtime/observe/peak_flops.h"
 #include "runtime/tensor/view_of.h"
@@ -14,8 +14,6 @@ namespace panther::runtime {
 namespace {
 
 constexpr std::size_t kValidationPoints = 64;
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 at::ScalarType compute_type(const std::string& dtype) {
   if (dtype == "f64") return at::kDouble;
@@ -64,7 +62,7 @@ std::string unit_of(const Session& session) { return session.data.train->shape()
 RunReporter::RunReporter(const Session& session, const std::filesystem::path& run_folder)
     : session_(session), config_(session.config()), metrics_(run_folder, session.step), progress_(session.step, config_.train.steps, unit_of(session)), status_file_(run_folder),
       peak_flops_(peak_flops(torch_device(session.world.device), compute_type(config_.dtype)) * session.world.size()) {
-  status_.started = now();
+  status_.started = unix_seconds();
   status_.first_step = status_.step = session.step;
   status_.steps = config_.train.steps;
   status_.ranks = session.world.size();
@@ -156,7 +154,7 @@ void RunReporter::validation(double loss, std::optional<double> average) {
 
 void RunReporter::checkpoint() {
   status_.checkpoint_step = session_.step;
-  status_.checkpoint_time = now();
+  status_.checkpoint_time = unix_seconds();
 }
 
 void RunReporter::finish(bool stopped, double last_loss) {

@@ -1,6 +1,5 @@
 #include "runtime/train/run_folder.h"
 
-#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -60,9 +59,7 @@ std::string environment_json(const World& world, const LoadedConfig& loaded) {
   std::string json = "{\n";
   const auto add = [&](std::string_view key, const std::string& value) { json += concat("  ", json_quote(key), ": ", json_quote(value), ",\n"); };
   for (const auto& [key, value] : build_facts()) add(key, value);
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
-  add("host", host);
+  add("host", host_name());
   add("backend", std::string(world.collective->backend()));
   add("launched_by", world.facts.convention);
   add("config_file", loaded.file.string());

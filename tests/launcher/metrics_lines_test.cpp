@@ -9,6 +9,8 @@
 #include <fstream>
 
 #include "core/atomic_file.h"
+#include "core/clock.h"
+#include "core/env.h"
 #include "core/error.h"
 #include "core/scratch_folder.h"
 #include "launcher/status/find_run.h"
@@ -178,11 +180,9 @@ TEST(ProcessLife, ReadsTheKernelsLine) {
 
 TEST(ProcessLife, KnowsItselfFromAnotherWithItsNumber) {
   RunView run;
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
-  run.host = host;
+  run.host = host_name();
   run.pid = ::getpid();
-  run.updated = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  run.updated = unix_seconds();
   EXPECT_EQ(life_of(run), Life::alive);
   run.updated -= 1e6;
   EXPECT_EQ(life_of(run), Life::gone) << "this process began long after that run wrote last";
