@@ -52,6 +52,8 @@ class PANTHER_COMM_API Collective {
 
   /// Bytes this rank sends for an all_reduce of `bytes` with the algorithm the backend pins (the ledger's prediction).
   virtual std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept = 0;
+  /// Likewise for a broadcast from `root`; a chain of neighbours unless the backend says otherwise.
+  virtual std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept;
 };
 
 /// The ranks that gave `color`, from everybody's colors by rank: what a split() makes a group of. Pure.

@@ -1,5 +1,8 @@
 #include "comm/gather_integers.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "kernels/allocator.h"
 #include "kernels/cuda/device_memory.h"
 
@@ -25,6 +28,17 @@ std::vector<std::int64_t> gather_integers(Collective& collective, std::span<cons
   copy_async(all.data(), output_memory.data(), all.size() * sizeof(std::int64_t), stream);
   stream_synchronize(stream);
   return all;
+}
+
+std::string first_text(Collective& collective, const std::string& own, Stream stream, Deadline deadline) {
+  const std::int64_t size[] = {static_cast<std::int64_t>(own.size())};
+  const std::vector<std::int64_t> sizes = gather_integers(collective, size, stream, deadline);
+  const auto first = static_cast<std::size_t>(std::find_if(sizes.begin(), sizes.end(), [](std::int64_t bytes) { return bytes > 0; }) - sizes.begin());
+  if (first == sizes.size()) return {};
+  std::vector<std::int64_t> mine((static_cast<std::size_t>(*std::max_element(sizes.begin(), sizes.end())) + 7) / 8, 0);
+  std::memcpy(mine.data(), own.data(), own.size());
+  const std::vector<std::int64_t> all = gather_integers(collective, mine, stream, deadline);
+  return {reinterpret_cast<const char*>(all.data() + first * mine.size()), static_cast<std::size_t>(sizes[first])};
 }
 
 }  // namespace panther::comm

@@ -16,6 +16,13 @@ void wait_all(Transfers& transfers, Deadline deadline) {
 }
 
 /// The k-th peer to send to and to receive from: in each round k every rank sends one message and receives one.
+/// Of a binomial tree from place 0: a place receives at its lowest set bit, then serves the bits below it; the root serves all.
+int receiving_bit(int place, int ranks) {
+  int bit = 1;
+  while (bit < ranks && (place & bit) == 0) bit <<= 1;
+  return bit;
+}
+
 int peer_to(const Transport& transport, int k) { return (transport.rank() + k) % transport.size(); }
 int peer_from(const Transport& transport, int k) { return (transport.rank() + transport.size() - k) % transport.size(); }
 
@@ -152,14 +159,19 @@ void direct_all_to_all(Transport& transport, const std::byte* input, std::byte* 
   wait_all(transfers, deadline);
 }
 
+int tree_children(int rank, int root, int ranks) noexcept {
+  const int place = (rank - root + ranks) % ranks;
+  int children = 0;
+  for (int bit = receiving_bit(place, ranks) >> 1; bit > 0; bit >>= 1) children += place + bit < ranks ? 1 : 0;
+  return children;
+}
+
 void tree_broadcast(Transport& transport, std::byte* data, std::int64_t bytes, int root, Deadline deadline) {
   if (bytes == 0) return;
   const int ranks = transport.size();
   const int place = (transport.rank() - root + ranks) % ranks;
   const auto size = static_cast<std::size_t>(bytes);
-  // A rank receives at its lowest set bit, then serves the bits below it; the root serves all.
-  int bit = 1;
-  while (bit < ranks && (place & bit) == 0) bit <<= 1;
+  int bit = receiving_bit(place, ranks);
   if (place != 0) transport.receive((place - bit + root) % ranks, data, size)->wait(deadline);
   Transfers sends;
   for (bit >>= 1; bit > 0; bit >>= 1) {

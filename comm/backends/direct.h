@@ -23,6 +23,8 @@ void direct_all_gather(Transport& transport, std::byte* data, const Chunks& chun
 void direct_all_to_all(Transport& transport, const std::byte* input, std::byte* output, const Chunks& chunks, Deadline deadline);
 /// From root down a binomial tree: log2 p steps.
 void tree_broadcast(Transport& transport, std::byte* data, std::int64_t bytes, int root, Deadline deadline);
+/// To how many ranks `rank` hands on what comes down that tree. Pure.
+int tree_children(int rank, int root, int ranks) noexcept;
 /// Returns when all ranks have called it (dissemination: log2 p steps of one byte).
 void dissemination_barrier(Transport& transport, Deadline deadline);
 

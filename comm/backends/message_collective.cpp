@@ -82,7 +82,7 @@ class MessageCollective final : public Collective {
     check_root(*this, "broadcast", root);
     return guarded([&] {
       if (size() == 1) return;
-      if (buffer.bytes() <= kSmallBytes || size() == 2) {
+      if (goes_down_a_tree(buffer.bytes())) {
         tree_broadcast(*transport_, bytes_of(buffer), buffer.bytes(), root, deadline);
       } else {
         ring_broadcast(*transport_, bytes_of(buffer), buffer.bytes(), root, deadline);
@@ -135,8 +135,13 @@ class MessageCollective final : public Collective {
     }
     return 0;
   }
+  std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept override {
+    return goes_down_a_tree(bytes) ? tree_children(rank(), root, size()) * bytes : Collective::broadcast_bytes_sent(bytes, root);
+  }
 
  private:
+  bool goes_down_a_tree(std::int64_t bytes) const noexcept { return bytes <= kSmallBytes || size() == 2; }
+
   void run_all_reduce(std::byte* data, std::int64_t bytes, DType dtype, ReduceOp op, Deadline deadline) {
     const Chunks chunks = Chunks::even(bytes, size());
     std::byte* mine = data + chunks.begin(rank());

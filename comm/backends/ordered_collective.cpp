@@ -74,6 +74,7 @@ class OrderedCollective final : public Collective {
   }
   void abort() noexcept override { inner_->abort(); }
 
+  std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept override { return inner_->broadcast_bytes_sent(bytes, root); }
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override {
     const std::int64_t chunk = chunk_bytes(bytes, size()), rest = bytes - chunk * size();
     return (size() - 1) * (2 * chunk + rest);

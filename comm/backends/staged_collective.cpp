@@ -87,6 +87,7 @@ class StagedCollective final : public Collective {
     return part == nullptr ? nullptr : make_staged_collective(std::move(part), device_);
   }
   void abort() noexcept override { host_->abort(); }
+  std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept override { return host_->broadcast_bytes_sent(bytes, root); }
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return host_->all_reduce_bytes_sent(bytes); }
 
  private:

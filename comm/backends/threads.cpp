@@ -104,8 +104,9 @@ class ThreadsCollective final : public Collective {
   std::unique_ptr<Collective> split(int color, Deadline deadline) override {
     const std::int64_t own[] = {color};
     const std::vector<int> ranks = ranks_of_color(gather_integers(*this, own, {}, deadline), color);
+    const int number = splits_++;  // a group that is gone does not come back
     if (ranks.empty()) return nullptr;
-    return std::make_unique<ThreadsCollective>(world_->part(ranks), static_cast<int>(std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin()));
+    return std::make_unique<ThreadsCollective>(world_->part(number, ranks), static_cast<int>(std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin()));
   }
 
   void abort() noexcept override { world_->break_up(concat("rank ", rank_, " aborted")); }
@@ -132,6 +133,7 @@ class ThreadsCollective final : public Collective {
 
   std::shared_ptr<ThreadsWorld> world_;
   int rank_;
+  int splits_ = 0;
 };
 
 /// Worlds that not all ranks have joined yet, by the name their rank 0 published.

@@ -105,9 +105,9 @@ void ThreadsWorld::exchange(int rank, int to, const void* outgoing, std::int64_t
   mine.state = Offer::State::none;
 }
 
-std::shared_ptr<ThreadsWorld> ThreadsWorld::part(const std::vector<int>& ranks) {
+std::shared_ptr<ThreadsWorld> ThreadsWorld::part(int number, const std::vector<int>& ranks) {
   const std::lock_guard lock(mutex_);
-  std::shared_ptr<ThreadsWorld>& world = parts_[ranks];
+  std::shared_ptr<ThreadsWorld>& world = parts_[{number, ranks}];
   if (world == nullptr) world = std::make_shared<ThreadsWorld>(static_cast<int>(ranks.size()));
   return world;
 }
@@ -117,7 +117,7 @@ void ThreadsWorld::break_up(const std::string& reason) noexcept {
     const std::lock_guard lock(mutex_);
     if (!broken_) reason_ = reason;
     broken_ = true;
-    for (const auto& [ranks, world] : parts_) world->break_up(reason);
+    for (const auto& [key, world] : parts_) world->break_up(reason);
   }
   changed_.notify_all();
 }
@@ -127,7 +127,8 @@ void ThreadsWorld::leave(int rank) noexcept {
     const std::lock_guard lock(mutex_);
     gone_[static_cast<std::size_t>(rank)] = 1;
     anybody_gone_ = true;
-    for (const auto& [ranks, world] : parts_) {
+    for (const auto& [key, world] : parts_) {
+      const std::vector<int>& ranks = key.second;
       const auto place = std::find(ranks.begin(), ranks.end(), rank);
       if (place != ranks.end()) world->leave(static_cast<int>(place - ranks.begin()));
     }

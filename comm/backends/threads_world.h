@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/collective.h"
@@ -43,8 +44,9 @@ class ThreadsWorld {
   void exchange(int rank, int to, const void* outgoing, std::int64_t outgoing_bytes, int from, void* incoming,
                 std::int64_t incoming_bytes, Deadline deadline);
 
-  /// The world of some of these ranks, the same for all of them; it breaks when this one does, or when a rank leaves this one.
-  std::shared_ptr<ThreadsWorld> part(const std::vector<int>& ranks);
+  /// The world of some of these ranks, the same for all of them that ask with the same number; it breaks when this one does, or when a rank
+  /// leaves this one.
+  std::shared_ptr<ThreadsWorld> part(int number, const std::vector<int>& ranks);
 
   void break_up(const std::string& reason) noexcept;
   void leave(int rank) noexcept;
@@ -81,7 +83,7 @@ class ThreadsWorld {
   std::vector<char> gone_;
   bool anybody_gone_ = false;
   std::vector<Offer> offers_;  ///< [from * ranks + to]
-  std::map<std::vector<int>, std::shared_ptr<ThreadsWorld>> parts_;
+  std::map<std::pair<int, std::vector<int>>, std::shared_ptr<ThreadsWorld>> parts_;
 };
 
 }  // namespace panther::comm

@@ -79,21 +79,27 @@ std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Cand
   return options;
 }
 
-AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
-                   const CodecSettings& settings, const AutoSettings& automatic, Deadline deadline)
-    : collective_(collective), kernels_(kernels), allocator_(allocator), automatic_(automatic) {
-  if (!automatic_.plan.empty()) {
-    const std::vector<std::string> words = words_of(automatic_.plan);
+AutoChoices auto_choices(const BucketPlan& plan, const CodecSettings& settings, const AutoSettings& automatic) {
+  AutoChoices choices;
+  if (!automatic.plan.empty()) {
+    const std::vector<std::string> words = words_of(automatic.plan);
     PANTHER_REQUIRE(words.size() == 1 || words.size() == plan.buckets.size(), "comm.auto.plan names ", words.size(), " codecs and there are ",
                     plan.buckets.size(), " buckets: give one, or one for each of them");
-    candidates_ = candidates_of(words, settings);
-    for (std::size_t i = 0; i < plan.buckets.size(); ++i) start_.push_back(words.size() == 1 ? 0 : static_cast<int>(i));
-    return;
+    choices.candidates = candidates_of(words, settings);
+    for (std::size_t i = 0; i < plan.buckets.size(); ++i) choices.start.push_back(words.size() == 1 ? 0 : static_cast<int>(i));
+    return choices;
   }
-  candidates_ = candidates_of(automatic_.candidates, settings);
-  const auto half = std::find_if(candidates_.begin(), candidates_.end(), [](const Candidate& candidate) { return candidate.codec == "half"; });
-  PANTHER_REQUIRE(half != candidates_.end(), "comm.auto.candidates must hold half: training starts with it while the link is measured");
-  start_.assign(plan.buckets.size(), static_cast<int>(half - candidates_.begin()));
+  choices.candidates = candidates_of(automatic.candidates, settings);
+  const auto half = std::find_if(choices.candidates.begin(), choices.candidates.end(), [](const Candidate& candidate) { return candidate.codec == "half"; });
+  PANTHER_REQUIRE(half != choices.candidates.end(), "comm.auto.candidates must hold half: training starts with it while the link is measured");
+  choices.start.assign(plan.buckets.size(), static_cast<int>(half - choices.candidates.begin()));
+  return choices;
+}
+
+AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
+                   const CodecSettings& settings, const AutoSettings& automatic, Deadline deadline)
+    : collective_(collective), kernels_(kernels), allocator_(allocator), automatic_(automatic), choices_(auto_choices(plan, settings, automatic)) {
+  if (!automatic_.plan.empty()) return;
   if (!buckets.empty()) device_ = buckets.front().device;
   measure(deadline);
   add_options(plan, buckets);
@@ -101,11 +107,11 @@ AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& 
 
 void AutoPlan::add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets) {
   std::vector<double> seconds;
-  for (const Candidate& candidate : candidates_) {
+  for (const Candidate& candidate : choices_.candidates) {
     const bool usable = buckets.empty() || device_.kind == DeviceKind::cpu || !touches_matrices_alone(candidate);
     seconds.push_back(usable ? codec_seconds_per_element(candidate, kernels_, allocator_, device_, collective_.size()) : -1);
   }
-  for (const Bucket& bucket : plan.buckets) options_.push_back(options_of(bucket, candidates_, seconds, allocator_, collective_.size()));
+  for (const Bucket& bucket : plan.buckets) options_.push_back(options_of(bucket, choices_.candidates, seconds, allocator_, collective_.size()));
 }
 
 void AutoPlan::measure(Deadline deadline) {
@@ -128,7 +134,7 @@ bool AutoPlan::due(std::int64_t step) const noexcept {
 
 StepProblem AutoPlan::problem(const std::vector<int>& current) const {
   StepProblem problem{.candidates = {}, .buckets = {}, .link = link_, .error_budget = automatic_.error_budget};
-  for (const Candidate& candidate : candidates_) problem.candidates.push_back(candidate.name);
+  for (const Candidate& candidate : choices_.candidates) problem.candidates.push_back(candidate.name);
   std::vector<double> backward;
   for (const StepTimes& times : times_) backward.push_back(times.backward_seconds);
   problem.backward_seconds = median(std::move(backward));

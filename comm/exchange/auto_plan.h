@@ -15,15 +15,23 @@ struct StepTimes {
   double begun_seconds = 0;            ///< when the step started, by the steady clock
 };
 
+/// What "auto" chooses from, and the candidate of each bucket that it starts with.
+struct AutoChoices {
+  std::vector<Candidate> candidates;
+  std::vector<int> start;
+};
+/// Pure. Throws InvalidArgument for settings that do not fit the plan.
+AutoChoices auto_choices(const BucketPlan& plan, const CodecSettings& settings, const AutoSettings& automatic);
+
 class AutoPlan {
  public:
-  /// Collective: measures the link unless the plan is pinned. `plan` and `buckets` as for Exchange. Throws InvalidArgument for settings that do not fit the plan.
+  /// Collective: measures the link unless the plan is pinned. `plan` and `buckets` as for Exchange. Throws what auto_choices() throws.
   AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
            const CodecSettings& settings, const AutoSettings& automatic, Deadline deadline);
 
-  const std::vector<Candidate>& candidates() const noexcept { return candidates_; }
+  const std::vector<Candidate>& candidates() const noexcept { return choices_.candidates; }
   /// Candidate by bucket to start with.
-  const std::vector<int>& start() const noexcept { return start_; }
+  const std::vector<int>& start() const noexcept { return choices_.start; }
 
   void observe(StepTimes times);
   /// What training showed of a bucket's residual under a candidate: replaces what was expected.
@@ -47,8 +55,7 @@ class AutoPlan {
   const KernelSet& kernels_;
   Allocator& allocator_;
   AutoSettings automatic_;
-  std::vector<Candidate> candidates_;
-  std::vector<int> start_;
+  AutoChoices choices_;
   Device device_;
   LinkRate link_;
   std::vector<std::vector<CodecOption>> options_;  ///< by bucket and candidate

@@ -9,6 +9,8 @@
 //             all ranks share, beyond the rounding of the whole message: p u sum |x| with u = 2^-24 in f32; coarse on two-byte
 //             wires (2^-8 sum |x| in bf16), where a wrong exponent is seen and a wrong fraction is not.
 // One gather per step carries all of it, and the verdict is a function of the gathered table: all ranks reach the same.
+// With two levels every group judges its own: the sum of a node (linear and equal bits inside it), the codec's messages among leaders (as with one
+// level); and among all ranks what counts in the end: the same bits everywhere, and every rank once.
 // Messages with nan or inf are not judged: the control word speaks of them. Costs two passes over the wire and, on a device, copies
 // to the host; for debugging and for suspect machines.
 #include <cstdint>
@@ -34,26 +36,32 @@ struct MessageRecord {
   double slack = 0;                ///< and absolute, for results too small for full precision
 };
 
-/// "" when the message is whole; else what is wrong. `by_rank[r]` is rank r's record of the message.
-std::string judge_message(std::span<const MessageRecord> by_rank);
+/// "" when the message is whole; else what is wrong. `by_rank[r]` is the record of `members[r]`, the rank people know; of rank r where empty.
+std::string judge_message(std::span<const MessageRecord> by_rank, std::span<const int> members = {});
 
 class Integrity {
  public:
-  Integrity(Collective& collective, Lane& lane, std::vector<std::int64_t> buckets);
+  /// A message for each of `buckets` (-1: the control word's). `members`: the job's ranks by rank of the collective, where it is not all of them; `where`
+  /// says so in messages.
+  Integrity(Collective& collective, Lane& lane, std::vector<std::int64_t> buckets, std::vector<int> members = {}, std::string where = {});
 
   /// Around the collective of message `index`; `tail` elements at the end are not gradients; `linear`: what comes is a
   /// sum (or a gather) of what was sent.
   void sending(std::size_t index, const TensorView& wire, std::int64_t tail, bool linear);
+  /// Instead of sending(), for a message that shall be the same everywhere, whatever was sent.
+  void expect_equal(std::size_t index);
   void received(std::size_t index, const TensorView& wire, std::int64_t tail);
   void counted(std::size_t index, int first_wrong);
-  /// Throws Corrupt naming the bucket and, where it can be told, the rank; on all ranks alike.
-  void judge(Deadline deadline);
+  /// "" when all messages are whole; else the bucket and, where it can be told, the rank. The same on all ranks.
+  std::string verdict(Deadline deadline);
   std::int64_t bytes_sent() const noexcept;
 
  private:
   Collective& collective_;
   Lane& lane_;
   std::vector<std::int64_t> buckets_;
+  std::vector<int> members_;
+  std::string where_;
   std::vector<MessageRecord> records_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "comm/gather_integers.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "kernels/philox.h"
 
 namespace panther::comm {
@@ -49,10 +50,16 @@ std::int64_t host_number() {
 NodeLevels::NodeLevels(Collective& world, std::span<const int> nodes, bool half, Allocator& allocator, Deadline deadline) : world_(world), half_(half), allocator_(allocator) {
   const auto rank = static_cast<std::size_t>(world.rank());
   PANTHER_CHECK(nodes.size() == static_cast<std::size_t>(world.size()), nodes.size(), " nodes for ", world.size(), " ranks");
-  nodes_ = 1 + *std::max_element(nodes.begin(), nodes.end());
-  const bool leader = std::find(nodes.begin(), nodes.end(), nodes[rank]) == nodes.begin() + static_cast<std::ptrdiff_t>(rank);
+  for (std::size_t other = 0; other < nodes.size(); ++other) {
+    if (nodes[other] == nodes[rank]) members_.push_back(static_cast<int>(other));
+    if (std::find(nodes.begin(), nodes.end(), nodes[other]) == nodes.begin() + static_cast<std::ptrdiff_t>(other)) leaders_.push_back(static_cast<int>(other));
+  }
   inner_ = world.split(nodes[rank], deadline);
-  outer_ = world.split(leader ? 0 : -1, deadline);
+  outer_ = world.split(members_.front() == world.rank() ? 0 : -1, deadline);
+}
+
+void NodeLevels::watch(Lane& lane, std::vector<std::int64_t> buckets) {
+  integrity_ = std::make_unique<Integrity>(*inner_, lane, std::move(buckets), members_, concat(" in the sum of ranks ", join(members_)));
 }
 
 TensorView NodeLevels::wire_of(const TensorView& bucket, Stream stream) {
@@ -62,12 +69,17 @@ TensorView NodeLevels::wire_of(const TensorView& bucket, Stream stream) {
   return TensorView(memory_->data(), DType::bf16, {bucket.numel()}, bucket.device);
 }
 
-void NodeLevels::collect(const TensorView& bucket, const KernelSet& kernels, Stream stream, Deadline deadline) {
+void NodeLevels::collect(std::size_t index, const TensorView& bucket, std::int64_t tail, const KernelSet& kernels, Stream stream, Deadline deadline) {
   if (inner_->size() == 1) return;
   const TensorView wire = wire_of(bucket, stream);
   if (wire.data != bucket.data) kernels.cast(bucket, wire, stream);
-  inner_->all_reduce(wire, ReduceOp::sum, stream, deadline);
-  bytes_ += inner_->all_reduce_bytes_sent(wire.bytes());
+  if (integrity_ != nullptr) integrity_->sending(index, wire, tail, true);
+  const Work work = inner_->all_reduce(wire, ReduceOp::sum, stream, deadline);
+  count(inner_->all_reduce_bytes_sent(wire.bytes()));
+  if (integrity_ != nullptr) {
+    work.wait(deadline);
+    integrity_->received(index, wire, tail);
+  }
   if (wire.data != bucket.data) kernels.cast(wire, bucket, stream);
 }
 
@@ -77,18 +89,24 @@ Work NodeLevels::spread(const TensorView& bucket, const KernelSet& kernels, Stre
   const TensorView wire = wire_of(bucket, stream);
   if (leads() && wire.data != bucket.data) kernels.cast(bucket, wire, stream);
   const Work work = inner_->broadcast(wire, 0, stream, deadline);
-  if (leads()) bytes_ += wire.bytes() * (inner_->size() - 1);
+  count(inner_->broadcast_bytes_sent(wire.bytes(), 0));
   if (wire.data != bucket.data) kernels.cast(wire, bucket, stream);
   return work;
 }
 
 std::vector<std::int64_t> NodeLevels::tell(std::span<const std::int64_t> values, Stream stream, Deadline deadline) {
   std::vector<std::int64_t> all = gather_integers(*inner_, values, stream, deadline);
+  count(static_cast<std::int64_t>(values.size_bytes()) * (inner_->size() - 1));
   all.resize(values.size());
   return all;
 }
 
-std::int64_t NodeLevels::take_bytes() noexcept { return std::exchange(bytes_, 0); }
+void NodeLevels::count(std::int64_t bytes) noexcept {
+  sent_.bytes += bytes;
+  ++sent_.collectives;
+}
+
+NodeLevels::Sent NodeLevels::take_sent() noexcept { return std::exchange(sent_, {}); }
 
 void NodeLevels::abort() noexcept {
   world_.abort();

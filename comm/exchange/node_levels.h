@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "comm/collective.h"
+#include "comm/exchange/integrity.h"
 #include "core/fields.h"
 #include "kernels/allocator.h"
 #include "kernels/kernel_set.h"
@@ -38,29 +39,41 @@ class NodeLevels {
   bool leads() const noexcept { return outer_ != nullptr; }
   /// The leaders of all nodes, by their first ranks; null on others.
   Collective* outer() const noexcept { return outer_.get(); }
-  int nodes() const noexcept { return nodes_; }
+  /// The leader of each node.
+  const std::vector<int>& leaders() const noexcept { return leaders_; }
 
-  /// The leader's bucket becomes the node's sum, the others' something of no use.
-  void collect(const TensorView& bucket, const KernelSet& kernels, Stream stream, Deadline deadline);
+  /// Checked mode: collect() records what it does with its messages, one for each of `buckets`. No collective.
+  void watch(Lane& lane, std::vector<std::int64_t> buckets);
+  /// Null unless watched.
+  Integrity* integrity() noexcept { return integrity_.get(); }
+
+  /// The leader's bucket becomes the node's sum, the others' something of no use. The last `tail` elements of message `index` are not gradients.
+  void collect(std::size_t index, const TensorView& bucket, std::int64_t tail, const KernelSet& kernels, Stream stream, Deadline deadline);
   /// The leader's bucket becomes everybody's, with the same bits.
   Work spread(const TensorView& bucket, const KernelSet& kernels, Stream stream, Deadline deadline);
   /// The leader's integers, for its node.
   std::vector<std::int64_t> tell(std::span<const std::int64_t> values, Stream stream, Deadline deadline);
 
-  /// Sent inside the node by this rank in collect() and spread() since the last call.
-  std::int64_t take_bytes() noexcept;
+  /// Sent inside the node by this rank in collect(), spread() and tell() since the last call.
+  struct Sent {
+    std::int64_t bytes = 0;
+    std::int64_t collectives = 0;
+  };
+  Sent take_sent() noexcept;
   void abort() noexcept;
 
  private:
   TensorView wire_of(const TensorView& bucket, Stream stream);
+  void count(std::int64_t bytes) noexcept;
 
   Collective& world_;
   std::unique_ptr<Collective> inner_, outer_;
-  int nodes_ = 1;
+  std::vector<int> members_, leaders_;   ///< ranks of this node, by rank in inner_; of outer_
   bool half_;
   Allocator& allocator_;
   std::unique_ptr<Workspace> memory_;
-  std::int64_t bytes_ = 0;
+  std::unique_ptr<Integrity> integrity_;
+  Sent sent_;
 };
 
 }  // namespace panther::comm

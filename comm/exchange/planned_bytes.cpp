@@ -14,7 +14,7 @@ std::int64_t stage_bytes(const Stage& stage, int ranks) {
 /// Rank 0's for the sum inside its node and for handing the result out.
 std::int64_t bytes_inside(const Bucket& bucket, bool half, int ranks) {
   const std::int64_t bytes = bucket.numel * static_cast<std::int64_t>(half ? std::min<std::size_t>(2, size_of(bucket.dtype)) : size_of(bucket.dtype));
-  return ring_bytes_sent(bytes, 0, ranks) + bytes * (ranks - 1);
+  return ring_bytes_sent(bytes, 0, ranks) + (ranks > 1 ? bytes : 0);
 }
 
 }  // namespace

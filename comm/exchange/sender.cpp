@@ -56,10 +56,10 @@ Sender::Sender(Collective& collective, const KernelSet& kernels, Allocator& allo
       levels_(config.nodes.empty() ? nullptr : std::make_unique<NodeLevels>(collective, config.nodes, config.inner_half, allocator, Deadline::after(timeout))),
       peers_(levels_ != nullptr ? levels_->outer() : &collective), kernels_(kernels), allocator_(allocator), codecs_(codecs), plan_(plan), buckets_(buckets), config_(config), timeout_(timeout) {
   check_memory(plan, buckets);
-  PANTHER_REQUIRE(levels_ == nullptr || !config.checked, "checked mode compares sums that all ranks make together, and with two levels (comm.hierarchy) they do not; switch one of them off");
   lane_ = make_lane(device_of(buckets, collective), buckets.size() + 1);
-  if (!encodes()) {
-    candidates_ = {{"none", "none", config.settings}};
+  if (config.codec == kAutomaticExchange && !encodes()) {
+    auto_choices(plan, config.settings, config.automatic);  // throws on leaders and on others alike
+    candidates_ = {{config.codec, "none", config.settings}};
     choice_.assign(buckets.size(), 0);
   } else if (config.codec == kAutomaticExchange) {
     automatic_ = std::make_unique<AutoPlan>(*peers_, kernels, allocator, plan, buckets, config.settings, config.automatic, Deadline::after(timeout));
@@ -78,6 +78,12 @@ bool Sender::agreed(bool own) {
   if (levels_ == nullptr) return own;
   const std::int64_t value[] = {own ? 1 : 0};
   return levels_->tell(value, lane_->stream(), Deadline::after(timeout_)).front() != 0;
+}
+
+bool Sender::finite_everywhere() {
+  const bool own = codecs_finite();
+  // Codecs without state do not look.
+  return levels_ == nullptr || stateless_ ? own : agreed(own);
 }
 
 Sender::~Sender() { release_messages(); }
@@ -101,40 +107,66 @@ void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
 }
 
 void Sender::add_integrity() {
-  std::vector<std::int64_t> checks;
+  std::vector<std::int64_t> checks, by_message;
   for (Message& message : messages_) {
     PANTHER_REQUIRE(message.bucket < 0 || !plan_.buckets[static_cast<std::size_t>(message.bucket)].scattered,
                     "checked mode compares sums that all ranks hold, and bucket ", message.bucket, " leaves each rank its part alone; switch one of them off");
     message.first_check = checks.size();
     checks.insert(checks.end(), message.stages.size(), message.bucket);
+    by_message.push_back(message.bucket);
   }
-  integrity_ = std::make_unique<Integrity>(collective_, *lane_, std::move(checks));
-  fixed_.bytes_sent += integrity_->bytes_sent();
+  const auto add = [this](const Integrity& integrity, bool inside) {
+    fixed_.bytes_sent += integrity.bytes_sent();
+    if (inside) fixed_.bytes_inside += integrity.bytes_sent();
+    ++fixed_.collectives;
+  };
+  if (encodes()) {
+    integrity_ = levels_ == nullptr ? std::make_unique<Integrity>(*peers_, *lane_, std::move(checks))
+                                    : std::make_unique<Integrity>(*peers_, *lane_, std::move(checks), levels_->leaders(), " between nodes");
+    add(*integrity_, false);
+  }
+  if (levels_ == nullptr) return;
+  levels_->watch(*lane_, by_message);
+  add(*levels_->integrity(), true);
+  ends_ = std::make_unique<Integrity>(collective_, *lane_, std::move(by_message), std::vector<int>{}, " after both levels");
+  add(*ends_, false);
+  // Whether a group found something: an integer of every rank.
+  fixed_.bytes_sent += static_cast<std::int64_t>(sizeof(std::int64_t)) * (collective_.size() - 1);
   ++fixed_.collectives;
+}
+
+std::unique_ptr<Codec> Sender::codec_for(std::size_t index, bool& keeps_bytes) const {
+  const Candidate& candidate = candidates_[static_cast<std::size_t>(choice_[index])];
+  const Bucket& bucket = plan_.buckets[index];
+  // A node's followers have no use for it, but learn as the leaders do what does not fit.
+  const int peers = levels_ == nullptr ? collective_.size() : state_holders();
+  std::unique_ptr<Codec> codec = codecs_.at(candidate.codec).make(layout_of(bucket, buckets_[index], encodes() ? peers_->rank() : 0, peers), candidate.settings, allocator_);
+  PANTHER_REQUIRE(codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
+  keeps_bytes = codec->keeps_bytes();
+  PANTHER_REQUIRE(levels_ == nullptr || keeps_bytes, "the exchange '", candidate.codec, "' has no place for the control word, which two levels (comm.hierarchy) need");
+  PANTHER_REQUIRE(!bucket.scattered || codec->plan(step_).front().kind == Stage::Kind::reduce_scatter, "the exchange '", candidate.codec,
+                  "' cannot leave a sum in parts, one on each rank, because it does not add what it encodes element by element; use none or half");
+  PANTHER_REQUIRE(!bucket.scattered || levels_ == nullptr, "bucket ", index, " leaves each rank its part of the sum alone, which two levels (comm.hierarchy) do not give; switch one of them off");
+  if (encodes()) return codec;
+  return codec_registry().at("none").make(layout_of(bucket, buckets_[index], 0, 1), config_.settings, allocator_);
 }
 
 void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
   const int ranks = collective_.size();
   bool control_rides = false;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    const Candidate& candidate = candidates_[static_cast<std::size_t>(choice_[i])];
     Message message;
     message.bucket = static_cast<std::int64_t>(i);
     message.memory = buckets_[i];
-    message.report.codec = candidate.name;
+    message.report.codec = candidates_[static_cast<std::size_t>(choice_[i])].name;
     message.codec = std::move(kept[i]);
-    if (message.codec == nullptr) {
-      message.codec = codecs_.at(candidate.codec).make(layout_of(plan_.buckets[i], buckets_[i], encodes() ? peers_->rank() : 0, encodes() ? peers_->size() : 1), candidate.settings, allocator_);
-    }
-    PANTHER_REQUIRE(message.codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
-    PANTHER_REQUIRE(levels_ == nullptr || message.codec->keeps_bytes(), "the exchange '", candidate.codec, "' has no place for the control word, which two levels (comm.hierarchy) need");
-    PANTHER_REQUIRE(!plan_.buckets[i].scattered || message.codec->plan(step_).front().kind == Stage::Kind::reduce_scatter, "the exchange '", candidate.codec,
-                    "' cannot leave a sum in parts, one on each rank, because it does not add what it encodes element by element; use none or half");
+    bool keeps_bytes = message.codec != nullptr && message.codec->keeps_bytes();
+    if (message.codec == nullptr) message.codec = codec_for(i, keeps_bytes);
     const std::int64_t tail = plan_.buckets[i].tail;
-    if (i == 0 && tail >= control_elements(ranks) && message.codec->keeps_bytes()) {
+    if (i == 0 && tail >= control_elements(ranks) && keeps_bytes) {
       message.tail_kind = Tail::control;
       control_rides = true;
-    } else if (config_.checked && message.codec->keeps_bytes()) {
+    } else if (config_.checked && keeps_bytes) {
       PANTHER_REQUIRE(tail >= ranks, "checked mode counts contributions behind every bucket: bucket ", i, " has room for ", tail, " elements and ",
                       ranks, " are needed; plan with bucket_limits()");
       message.tail_kind = Tail::presence;
@@ -246,30 +278,38 @@ void Sender::run_level(Message& message, const char* name, const Trace& trace, c
   body();
   if (trace) trace(name, message.bucket, false);
   message.report.collective_seconds += seconds_now() - begin;
-  const std::int64_t bytes = levels_->take_bytes();
+  const std::int64_t bytes = count_inside();
   message.report.bytes_sent += bytes;
   message.report.bytes_planned += bytes;
-  ledger_.bytes_sent += bytes;
-  ledger_.bytes_inside += bytes;
-  ++ledger_.collectives;
+}
+
+std::int64_t Sender::count_inside() {
+  const NodeLevels::Sent sent = levels_->take_sent();
+  ledger_.bytes_sent += sent.bytes;
+  ledger_.bytes_inside += sent.bytes;
+  ledger_.collectives += sent.collectives;
+  return sent.bytes;
 }
 
 void Sender::send(std::size_t index, const ControlWord& control, double loss, const Trace& trace) {
   Message& message = messages_[index];
   lane_->wait_ready(index);
+  if (levels_ != nullptr && index == 0) levels_->take_sent();  // what was said between steps belongs to none
   message.stages = stages_of(message);
   message.report = {.codec = std::move(message.report.codec)};
   add_carried(message);
   if (index == 0) own_nonfinite_ = false;
   if (step_ < locate_until_ && message.bucket >= 0 && !own_nonfinite_) own_nonfinite_ = !nonfinite_member(message).empty();
   write_tail(message, control, loss);
-  if (levels_ != nullptr) run_level(message, "node sum", trace, [&] { levels_->collect(message.memory, kernels_, lane_->stream(), Deadline::after(timeout_)); });
+  if (ends_ != nullptr) ends_->expect_equal(index);
+  if (levels_ != nullptr) run_level(message, "node sum", trace, [&] { levels_->collect(index, message.memory, message.tail.numel(), kernels_, lane_->stream(), Deadline::after(timeout_)); });
   for (std::size_t stage = 0; stage < message.stages.size(); ++stage) run_stage(message, stage, trace);
   if (levels_ != nullptr) {
     run_level(message, "node spread", trace, [&] {
       const Work work = levels_->spread(message.memory, kernels_, lane_->stream(), Deadline::after(timeout_));
       if (message.tail_kind == Tail::control) control_work_ = work;
     });
+    if (ends_ != nullptr) ends_->received(index, message.memory, message.tail.numel());
   }
   if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
   if (message.tail_kind == Tail::control) lane_->mark();
@@ -280,22 +320,10 @@ void Sender::send(std::size_t index, const ControlWord& control, double loss, co
 ExchangeReport Sender::complete() {
   const Deadline deadline = Deadline::after(timeout_);
   control_work_.wait(deadline);
-  if (integrity_ != nullptr) lane_->mark();  // the counts of all messages are read, not of the first alone
+  if (config_.checked) lane_->mark();  // the counts of all messages are read, not of the first alone
   lane_->settle();
   const ControlSum control = read_control(host_view(messages_[control_message_]), collective_.size());
-  if (integrity_ != nullptr) {
-    for (const Message& message : messages_) {
-      if (message.tail_kind == Tail::none) continue;
-      const int wrong = message.tail_kind == Tail::control ? control.first_wrong : read_presence(host_view(message), collective_.size());
-      integrity_->counted(message.first_check + message.stages.size() - 1, wrong);
-    }
-    try {
-      integrity_->judge(deadline);
-    } catch (const Error& error) {
-      failed_together_ = error.code() == ErrorCode::Corrupt;
-      throw;
-    }
-  }
+  if (config_.checked) judge(control, deadline);
   if (control.first_wrong >= 0) {
     fail(ErrorCode::Corrupt, "the step's first message does not hold the contribution of rank ", control.first_wrong, " exactly once (",
          control.contributions, " of ", collective_.size(), " ranks counted). Run with comm.checked = true to see which message is damaged");
@@ -303,7 +331,8 @@ ExchangeReport Sender::complete() {
   pending_ = true;
   std::vector<int> suspects = control.nonfinite_ranks;
   add_suspects(suspects, deadline);
-  const bool finite = agreed(codecs_finite()) && suspects.empty();
+  const bool finite = finite_everywhere() && suspects.empty();
+  if (levels_ != nullptr) count_inside();
   if (!finite) settle(false);
   ExchangeReport report = ledger_;
   ledger_ = fixed_;
@@ -320,6 +349,32 @@ ExchangeReport Sender::complete() {
     for (const BucketMember& member : plan_.buckets[static_cast<std::size_t>(message.bucket)].members) report.buckets.back().elements += member.numel;
   }
   return report;
+}
+
+void Sender::judge(const ControlSum& control, Deadline deadline) {
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    const Message& message = messages_[i];
+    if (message.tail_kind == Tail::none) continue;
+    const int wrong = message.tail_kind == Tail::control ? control.first_wrong : read_presence(host_view(message), collective_.size());
+    if (levels_ != nullptr) {
+      levels_->integrity()->counted(i, wrong);
+    } else {
+      integrity_->counted(message.first_check + message.stages.size() - 1, wrong);
+    }
+  }
+  // Each group knows its own part; what the lowest rank found is what all say.
+  std::string wrong = levels_ == nullptr ? std::string() : levels_->integrity()->verdict(deadline);
+  if (integrity_ != nullptr) {
+    const std::string outside = integrity_->verdict(deadline);
+    if (wrong.empty()) wrong = outside;
+  }
+  if (levels_ != nullptr) {
+    wrong = first_text(collective_, wrong, lane_->stream(), deadline);
+    if (wrong.empty()) wrong = ends_->verdict(deadline);
+  }
+  if (wrong.empty()) return;
+  failed_together_ = true;
+  fail(ErrorCode::Corrupt, wrong);
 }
 
 std::string Sender::nonfinite_member(const Message& message) const {

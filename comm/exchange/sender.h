@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/exchange/auto_plan.h"
+#include "comm/exchange/control_tail.h"
 #include "comm/exchange/exchange.h"
 #include "comm/exchange/integrity.h"
 #include "comm/exchange/lane.h"
@@ -41,7 +42,7 @@ class Sender {
   void replan_if_due();
   /// When the caller's buckets were ready and backward ended; after complete().
   void note_times(const StepTimes& times, ExchangeReport& report);
-  int state_holders() const noexcept { return levels_ != nullptr ? levels_->nodes() : collective_.size(); }
+  int state_holders() const noexcept { return levels_ != nullptr ? static_cast<int>(levels_->leaders().size()) : collective_.size(); }
   /// From any thread.
   void abort() noexcept { levels_ != nullptr ? levels_->abort() : collective_.abort(); }
   /// True when what complete() threw is thrown by all ranks.
@@ -95,6 +96,14 @@ class Sender {
   std::int64_t received_count(const Stage& stage) const;
   void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
   bool codecs_finite() const;
+  /// Of all ranks together: no codec saw nan or inf.
+  bool finite_everywhere();
+  /// A codec for bucket `index` that this rank's part in the exchange needs, and whether the control word can ride with the chosen one.
+  std::unique_ptr<Codec> codec_for(std::size_t index, bool& keeps_bytes) const;
+  /// Checked mode, after the last message. Throws Corrupt on all ranks alike.
+  void judge(const ControlSum& control, Deadline deadline);
+  /// Takes over what the level inside the node counted; gives the bytes.
+  std::int64_t count_inside();
   void write_tail(const Message& message, const ControlWord& control, double loss);
   void run_stage(Message& message, std::size_t stage, const Trace& trace);
   static TensorView host_view(const Message& message);
@@ -122,7 +131,8 @@ class Sender {
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<Workspace> control_memory_;
   std::vector<Message> messages_;
-  std::unique_ptr<Integrity> integrity_;
+  std::unique_ptr<Integrity> integrity_;             ///< of codecs' messages, among peers_; null unless checked
+  std::unique_ptr<Integrity> ends_;                  ///< two levels: what all ranks end with, by message; null unless checked
   std::size_t control_message_ = 0;
   Work control_work_;
   ExchangeReport fixed_;                             ///< the part of the ledger that is the same at every step

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <thread>
 
 #include "comm/backends/message_collective.h"
@@ -134,6 +135,26 @@ TEST(MessageCollective, AllReduceSendsTheBytesThatWerePredicted) {
           EXPECT_EQ(values.first_wrong(ones), -1) << ranks << " ranks, " << count << " " << dtype_name(dtype);
         });
         EXPECT_EQ(counts.bytes_sent, predicted) << ranks << " ranks, " << count << " " << dtype_name(dtype);
+      }
+    }
+  }
+}
+
+TEST(MessageCollective, BroadcastSendsTheBytesThatWerePredicted) {
+  for (const int ranks : {1, 2, 3, 5, 8, 17}) {
+    for (const std::int64_t count : {0, 1, 16'384, 16'385, 300'000}) {
+      for (const int root : {0, ranks / 2, ranks - 1}) {
+        QueueCounts counts;
+        std::vector<std::int64_t> predicted(static_cast<std::size_t>(ranks));
+        on_queues(ranks, counts, [&](Collective& group) {
+          Values values(DType::f32, count);
+          if (group.rank() == root) values.fill([](std::int64_t i) { return static_cast<double>(i % 1000); });
+          predicted[static_cast<std::size_t>(group.rank())] = group.broadcast_bytes_sent(values.view().bytes(), root);
+          group.broadcast(values.view(), root, {}, soon());
+          EXPECT_EQ(values.first_wrong([](std::int64_t i) { return static_cast<double>(i % 1000); }), -1) << ranks << " ranks, " << count << " from " << root;
+        });
+        EXPECT_EQ(counts.bytes_sent, predicted) << ranks << " ranks, " << count << " from " << root;
+        EXPECT_EQ(std::accumulate(predicted.begin(), predicted.end(), std::int64_t{0}), 4 * count * (ranks - 1));
       }
     }
   }

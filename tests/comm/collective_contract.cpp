@@ -305,6 +305,12 @@ void check_split(Collective& group) {
     check_reduce_scatter(*part);
     check_broadcast(*part);
   }
+  // As often as it is asked for, also when a group of the same ranks is gone.
+  for (int round = 0; round < 3; ++round) {
+    const std::unique_ptr<Collective> again = group.split(rank % 2, soon());
+    ASSERT_NE(again, nullptr);
+    check_all_reduce_sum(*again);
+  }
   check_all_reduce_sum(group);
 }
 
