@@ -8,14 +8,12 @@
 #include <thread>
 
 #include "comm/exchange/node_levels.h"
-#include "tests/comm/codec_world.h"
+#include "tests/comm/levels_world.h"
 
 namespace panther::comm {
 namespace {
 
 using namespace testing;  // NOLINT: the test's own vocabulary
-
-using Nodes = std::vector<int>;
 
 TEST(NodeLevels, NodesAreHostsInTheOrderOfTheirFirstRanks) {
   const std::vector<std::int64_t> hosts{70, 70, 5, 5, 70};
@@ -29,19 +27,6 @@ TEST(NodeLevels, NodesAreHostsInTheOrderOfTheirFirstRanks) {
   EXPECT_TRUE(catch_error([&] { nodes_of({.mode = "set"}, hosts); }).message.find("comm.hierarchy.node_ranks") != std::string::npos);
   EXPECT_EQ(host_number(), host_number());
 }
-
-std::vector<GradientSlot> slots(DType dtype = DType::f32) {
-  return {matrix("wide", 40, 130, dtype), vector("bias", 37, dtype), matrix("small", 5, 7, dtype), matrix("tall", 201, 33, dtype), vector("norm", 1, dtype), matrix("square", 64, 64, dtype)};
-}
-
-ExchangeConfig config_of(const std::string& codec, const Nodes& nodes, bool half = false) {
-  ExchangeConfig config{.codec = codec, .bucket_bytes = 16384, .first_bucket_bytes = 8192, .settings = {.density = 0.05, .min_numel = 256}};
-  config.nodes = nodes;
-  config.inner_half = half;
-  return config;
-}
-
-const std::vector<Nodes> kTopologies{{0, 0, 1, 1}, {0, 0, 0, 1}, {0, 1, 1, 0}, {0, 0, 1, 1, 2, 2, 3, 3}, {0, 1, 1, 1, 1}};
 
 TEST(NodeLevels, SumsAreThoseOfOneLevel) {
   for (const Nodes& nodes : kTopologies) {
@@ -193,27 +178,33 @@ TEST(NodeLevels, StateContinuesBitForBit) {
   }
 }
 
+/// In any order of readiness, at any pace: what 300 steps end with is what they end with when every rank waits for the others.
 TEST(NodeLevels, AnyOrderOfReadinessGivesTheSameBits) {
-  const Nodes nodes{0, 0, 0, 1, 1};
-  PerRank<std::vector<std::vector<double>>> ends(5);
-  run_ranks_as_threads(5, [&](Collective& collective) {
-    RankExchange world(collective, slots(), config_of("none", nodes));
-    std::mt19937 random(static_cast<unsigned>(collective.rank()));
-    for (int s = 0; s < 300; ++s) {
-      world.exchange->begin({});
-      fill(world, collective.rank(), s, normal_value);
-      std::vector<std::int64_t> order(slots().size());
-      for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-      std::shuffle(order.begin(), order.end(), random);
-      for (const std::int64_t slot : order) {
-        if (random() % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random() % 200));
-        world.exchange->mark_ready(slot);
-      }
-      EXPECT_EQ(world.exchange->finish().contributions, 5);
+  constexpr int kRanks = 5, kSteps = 300;
+  for (const char* codec : {"none", "powersgd"}) {
+    const ExchangeConfig config = config_of(codec, {0, 0, 0, 1, 1});
+    PerRank<std::vector<std::vector<double>>> ends(kRanks), calm(kRanks);
+    for (const bool shaken : {false, true}) {
+      run_ranks_as_threads(kRanks, [&](Collective& collective) {
+        RankExchange world(collective, slots(), config);
+        std::mt19937 random(static_cast<unsigned>(collective.rank()));
+        for (int s = 0; s < kSteps; ++s) {
+          world.exchange->begin({});
+          fill(world, collective.rank(), s, normal_value);
+          std::vector<std::int64_t> order(slots().size());
+          for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+          if (shaken) std::shuffle(order.begin(), order.end(), random);
+          for (const std::int64_t slot : order) {
+            if (shaken && random() % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random() % 200));
+            world.exchange->mark_ready(slot);
+          }
+          EXPECT_EQ(world.exchange->finish().contributions, kRanks);
+        }
+        (shaken ? ends : calm).set(collective.rank(), contents(world));
+      });
     }
-    ends.set(collective.rank(), contents(world));
-  });
-  for (int rank = 1; rank < 5; ++rank) EXPECT_EQ(ends[rank], ends[0]);
+    for (int rank = 0; rank < kRanks; ++rank) EXPECT_EQ(ends[rank], calm[0]) << codec;
+  }
 }
 
 TEST(NodeLevels, ADeadRankEndsAllLevels) {
@@ -239,12 +230,93 @@ TEST(NodeLevels, ADeadRankEndsAllLevels) {
   }
 }
 
-TEST(NodeLevels, WhatDoesNotFitIsRefused) {
+/// A rank that stalls is not gone: every other one ends by its deadline, at whatever level it waits, and the late one learns of it.
+TEST(NodeLevels, AStalledRankEndsAllLevelsAtTheDeadline) {
+  for (const int stalled : {0, 3}) {
+    std::atomic<int> told = 0;
+    run_ranks_as_threads(4, [&](Collective& collective) {
+      RankExchange world(collective, slots(), config_of("quantize", {0, 0, 1, 1}), 400ms);
+      step(world, collective.rank(), 0, normal_value);
+      if (collective.rank() == stalled) {
+        while (told < 3) std::this_thread::sleep_for(10ms);
+      }
+      const Thrown thrown = catch_error([&] { step(world, collective.rank(), 1, normal_value); });
+      ++told;
+      EXPECT_TRUE(thrown.any) << collective.rank();
+      EXPECT_TRUE(thrown.code == ErrorCode::Timeout || thrown.code == ErrorCode::PeerLost) << thrown.message;
+      while (told < 4) std::this_thread::sleep_for(10ms);  // nobody learns of it by somebody leaving
+    });
+  }
+}
+
+/// What does not fit is said by leaders and by those who have no codec alike: nobody waits for somebody who has given up.
+TEST(NodeLevels, WhatDoesNotFitIsRefusedByAllRanksAlike) {
+  CodecRegistry elsewhere("comm.exchange");
+  elsewhere.add("elsewhere", {.make = [](const CodecLayout&, const CodecSettings&, Allocator&) -> std::unique_ptr<Codec> { fail(ErrorCode::Unsupported, "no kernels here"); }});
+  PerRank<Thrown> unsupported(4), settings(4), pinned(4), scattered(4);
   run_ranks_as_threads(4, [&](Collective& collective) {
-    ExchangeConfig checked = config_of("none", {0, 0, 1, 1});
-    checked.checked = true;
-    EXPECT_NE(catch_error([&] { RankExchange(collective, slots(), checked); }).message.find("comm.hierarchy"), std::string::npos);
+    const Nodes nodes{0, 0, 1, 1};
+    unsupported.set(collective.rank(), catch_error([&] { RankExchange(collective, slots(), config_of("elsewhere", nodes), 20s, elsewhere); }));
+    ExchangeConfig automatic = config_of("auto", nodes);
+    automatic.automatic.candidates = {"none", "quantize-4"};
+    settings.set(collective.rank(), catch_error([&] { RankExchange(collective, slots(), automatic, 20s); }));
+    automatic.automatic.plan = "half, none";
+    pinned.set(collective.rank(), catch_error([&] { RankExchange(collective, slots(), automatic, 20s); }));
+    std::vector<GradientSlot> parts = slots();
+    for (GradientSlot& slot : parts) slot.scattered = slot.rows > 0;
+    scattered.set(collective.rank(), catch_error([&] { RankExchange(collective, parts, config_of("none", nodes), 20s); }));
   });
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_EQ(unsupported[rank].code, ErrorCode::Unsupported) << unsupported[rank].message;
+    EXPECT_EQ(settings[rank].code, ErrorCode::InvalidArgument) << settings[rank].message;
+    EXPECT_NE(settings[rank].message.find("must hold half"), std::string::npos) << settings[rank].message;
+    EXPECT_NE(pinned[rank].message.find("comm.auto.plan names 2 codecs"), std::string::npos) << pinned[rank].message;
+    EXPECT_NE(scattered[rank].message.find("comm.hierarchy"), std::string::npos) << scattered[rank].message;
+  }
+}
+
+/// "auto" plans among leaders; the others never learn which codec it is, and nothing is lost when it changes.
+TEST(NodeLevels, AutoSwitchesAmongLeaders) {
+  constexpr int kRanks = 5, kSteps = 8;
+  PerRank<std::vector<std::vector<double>>> ends(kRanks), sums(kRanks);
+  PerRank<SavedState> states(kRanks);
+  std::atomic<int> switched = 0;
+  run_ranks_as_threads(kRanks, [&](Collective& collective) {
+    ExchangeConfig config = config_of("auto", {0, 0, 0, 1, 1});
+    config.checked = true;
+    config.automatic.candidates = {"half", "quantize-4"};
+    config.automatic.first_plan = 3;
+    config.automatic.link_mbit = 0.1;  // so slow that no codec's own time matters
+    RankExchange world(collective, slots(), config);
+    std::vector<std::vector<double>> sum;
+    for (int s = 0; s < kSteps; ++s) {
+      const ExchangeReport report = step(world, collective.rank(), s, normal_value);
+      for (const BucketReport& bucket : report.buckets) switched += s == kSteps - 1 && bucket.codec == "quantize-4" ? 1 : 0;
+      const auto got = contents(world);
+      if (sum.empty()) sum = got;
+      else for (std::size_t slot = 0; slot < got.size(); ++slot) for (std::size_t i = 0; i < got[slot].size(); ++i) sum[slot][i] += got[slot][i];
+    }
+    ends.set(collective.rank(), contents(world));
+    sums.set(collective.rank(), sum);
+    states.set(collective.rank(), save(*world.exchange));
+  });
+  EXPECT_GE(switched, 2 * 3) << "the leaders' buckets with matrices";
+  EXPECT_EQ(switched % 2, 0) << "both leaders alike";
+  for (int rank = 1; rank < kRanks; ++rank) EXPECT_EQ(ends[rank], ends[0]);
+  for (std::size_t slot = 0; slot < slots().size(); ++slot) {
+    for (std::int64_t i = 0; i < slots()[slot].numel; ++i) {
+      double brought = 0, size = 0, owed = 0;
+      for (int rank = 0; rank < kRanks; ++rank) {
+        owed += static_cast<double>(residual_of(states[rank], slots()[slot].name, slots()[slot].numel)[static_cast<std::size_t>(i)]);
+        for (int s = 0; s < kSteps; ++s) {
+          const auto value = static_cast<double>(normal_value(rank, s, static_cast<std::int64_t>(slot), i));
+          brought += value;
+          size += s < 4 ? std::abs(value) : 0;  // steps on half round twice
+        }
+      }
+      ASSERT_NEAR(sums[0][slot][static_cast<std::size_t>(i)] + owed, brought, 2 * 0x1p-8 * size + 1e-3) << slots()[slot].name << "[" << i << "]";
+    }
+  }
 }
 
 }  // namespace

@@ -67,13 +67,16 @@ inline double get(const TensorView& view, std::int64_t i) {
   }
 }
 
-/// Passes everything on; tests look at or change what passes through all_reduce.
+/// Passes everything on; tests look at or change what passes through all_reduce and broadcast.
 class Watched final : public Collective {
  public:
   explicit Watched(Collective& inner) : inner_(inner) {}
+  explicit Watched(std::unique_ptr<Collective> inner) : owned_(std::move(inner)), inner_(*owned_) {}
 
   std::function<void(const TensorView&)> before;  ///< sees what this rank sends
   std::function<void(const TensorView&)> after;   ///< sees what came
+  std::function<void(const TensorView&)> spread;  ///< sees what came of a broadcast
+  std::vector<Watched*> parts;                    ///< what split() gave this rank, while it lives
   std::int64_t counted_bytes = 0;                 ///< sent by this rank, from the calls that were made
   std::int64_t calls = 0;
 
@@ -100,10 +103,21 @@ class Watched final : public Collective {
     return inner_.reduce_scatter(input, output, op, stream, deadline);
   }
   Work broadcast(const TensorView& buffer, int root, Stream stream, Deadline deadline) override {
-    return inner_.broadcast(buffer, root, stream, deadline);
+    const Work work = inner_.broadcast(buffer, root, stream, deadline);
+    counted_bytes += inner_.broadcast_bytes_sent(buffer.bytes(), root);
+    ++calls;
+    if (spread) spread(buffer);
+    return work;
   }
   Work all_to_all(const TensorView& input, const TensorView& output, Stream stream, Deadline deadline) override {
     return inner_.all_to_all(input, output, stream, deadline);
+  }
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    std::unique_ptr<Collective> part = inner_.split(color, deadline);
+    if (part == nullptr) return nullptr;
+    auto watched = std::make_unique<Watched>(std::move(part));
+    parts.push_back(watched.get());
+    return watched;
   }
   Work send_recv(const TensorView& outgoing, int to, const TensorView& incoming, int from, Stream stream, Deadline deadline) override {
     return inner_.send_recv(outgoing, to, incoming, from, stream, deadline);
@@ -111,8 +125,10 @@ class Watched final : public Collective {
   void barrier(Deadline deadline) override { inner_.barrier(deadline); }
   void abort() noexcept override { inner_.abort(); }
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return inner_.all_reduce_bytes_sent(bytes); }
+  std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept override { return inner_.broadcast_bytes_sent(bytes, root); }
 
  private:
+  std::unique_ptr<Collective> owned_;
   Collective& inner_;
 };
 
