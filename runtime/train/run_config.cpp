@@ -56,8 +56,6 @@ void check_contradictions(const LoadedConfig& loaded) {
   PANTHER_REQUIRE(c.comm.verify_every == 0 || !c.comm.codec.compress_sketched, at("comm.verify_every"), ": gradients of sketched layers that a codec changes do not fit together any more; leave ",
                   at("comm.codec.compress_sketched"), " = false, or set comm.verify_every = 0");
   PANTHER_REQUIRE(c.comm.hierarchy.mode != "set" || c.comm.hierarchy.node_ranks > 0, at("comm.hierarchy.mode"), ": \"set\" needs comm.hierarchy.node_ranks, the number of consecutive ranks that are a node");
-  PANTHER_REQUIRE(c.comm.hierarchy.mode == "off" || !c.comm.checked, at("comm.checked"), ": compares sums that all ranks make together, which they do not with ", at("comm.hierarchy.mode"), " = \"",
-                  c.comm.hierarchy.mode, "\"; switch one of them off");
   PANTHER_REQUIRE(c.comm.hierarchy.mode == "off" || !c.comm.shard_optimizer, at("comm.shard_optimizer"), ": each rank gets its part of the sum alone, which two levels (", at("comm.hierarchy.mode"),
                   ") do not give; switch one of them off");
   if (c.comm.shard_optimizer) {

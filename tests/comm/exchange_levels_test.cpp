@@ -235,7 +235,7 @@ TEST(NodeLevels, AStalledRankEndsAllLevelsAtTheDeadline) {
   for (const int stalled : {0, 3}) {
     std::atomic<int> told = 0;
     run_ranks_as_threads(4, [&](Collective& collective) {
-      RankExchange world(collective, slots(), config_of("quantize", {0, 0, 1, 1}), 400ms);
+      RankExchange world(collective, slots(), config_of("quantize", {0, 0, 1, 1}), 1500ms);
       step(world, collective.rank(), 0, normal_value);
       if (collective.rank() == stalled) {
         while (told < 3) std::this_thread::sleep_for(10ms);

@@ -93,6 +93,17 @@ class Train(Job):
         self.train("checked", "--set", "comm.checked=true", ranks=2, steps=5)
         self.assertEqual(self.model("plain", 5), self.model("checked", 5))
 
+    def test_checked_mode_on_two_levels_trains_the_same_bits(self):
+        levels = ("--set", "comm.hierarchy.mode=set", "--set", "comm.hierarchy.node_ranks=2")
+        for exchange in ("none", "powersgd"):
+            codec = ("--set", f"comm.exchange={exchange}")
+            self.train(f"plain_{exchange}", *levels, *codec, ranks=3, steps=5)
+            self.train(f"checked_{exchange}", *levels, *codec, "--set", "comm.checked=true", ranks=3, steps=5)
+            self.assertEqual(self.model(f"plain_{exchange}", 5), self.model(f"checked_{exchange}", 5))
+            plain, checked = (self.metrics(f"{name}_{exchange}")[0] for name in ("plain", "checked"))
+            self.assertGreater(plain["comm/bytes"], plain["comm/bytes_inside"])
+            self.assertGreater(checked["comm/bytes_inside"], plain["comm/bytes_inside"], "what is compared inside the node is counted there")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
