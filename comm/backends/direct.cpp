@@ -15,7 +15,6 @@ void wait_all(Transfers& transfers, Deadline deadline) {
   transfers.clear();
 }
 
-/// The k-th peer to send to and to receive from: in each round k every rank sends one message and receives one.
 /// Of a binomial tree from place 0: a place receives at its lowest set bit, then serves the bits below it; the root serves all.
 int receiving_bit(int place, int ranks) {
   int bit = 1;
@@ -23,6 +22,7 @@ int receiving_bit(int place, int ranks) {
   return bit;
 }
 
+/// The k-th peer to send to and to receive from: in each round k every rank sends one message and receives one.
 int peer_to(const Transport& transport, int k) { return (transport.rank() + k) % transport.size(); }
 int peer_from(const Transport& transport, int k) { return (transport.rank() + transport.size() - k) % transport.size(); }
 

@@ -108,7 +108,9 @@ void ThreadsWorld::exchange(int rank, int to, const void* outgoing, std::int64_t
 std::shared_ptr<ThreadsWorld> ThreadsWorld::part(int number, const std::vector<int>& ranks) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<ThreadsWorld>& world = parts_[{number, ranks}];
-  if (world == nullptr) world = std::make_shared<ThreadsWorld>(static_cast<int>(ranks.size()));
+  if (world != nullptr) return world;
+  world = std::make_shared<ThreadsWorld>(static_cast<int>(ranks.size()));
+  if (broken_) world->break_up(reason_);  // by a rank of another part, before this one's came for theirs
   return world;
 }
 

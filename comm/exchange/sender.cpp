@@ -135,18 +135,17 @@ void Sender::add_integrity() {
   ++fixed_.collectives;
 }
 
-std::unique_ptr<Codec> Sender::codec_for(std::size_t index, bool& keeps_bytes) const {
+std::unique_ptr<Codec> Sender::codec_for(std::size_t index) const {
   const Candidate& candidate = candidates_[static_cast<std::size_t>(choice_[index])];
   const Bucket& bucket = plan_.buckets[index];
+  PANTHER_REQUIRE(!bucket.scattered || levels_ == nullptr, "bucket ", index, " leaves each rank its part of the sum alone, which two levels (comm.hierarchy) do not give; switch one of them off");
   // A node's followers have no use for it, but learn as the leaders do what does not fit.
   const int peers = levels_ == nullptr ? collective_.size() : state_holders();
   std::unique_ptr<Codec> codec = codecs_.at(candidate.codec).make(layout_of(bucket, buckets_[index], encodes() ? peers_->rank() : 0, peers), candidate.settings, allocator_);
   PANTHER_REQUIRE(codec != nullptr, "the exchange '", candidate.codec, "' made no codec");
-  keeps_bytes = codec->keeps_bytes();
-  PANTHER_REQUIRE(levels_ == nullptr || keeps_bytes, "the exchange '", candidate.codec, "' has no place for the control word, which two levels (comm.hierarchy) need");
+  PANTHER_REQUIRE(levels_ == nullptr || codec->keeps_bytes(), "the exchange '", candidate.codec, "' has no place for the control word, which two levels (comm.hierarchy) need");
   PANTHER_REQUIRE(!bucket.scattered || codec->plan(step_).front().kind == Stage::Kind::reduce_scatter, "the exchange '", candidate.codec,
                   "' cannot leave a sum in parts, one on each rank, because it does not add what it encodes element by element; use none or half");
-  PANTHER_REQUIRE(!bucket.scattered || levels_ == nullptr, "bucket ", index, " leaves each rank its part of the sum alone, which two levels (comm.hierarchy) do not give; switch one of them off");
   if (encodes()) return codec;
   return codec_registry().at("none").make(layout_of(bucket, buckets_[index], 0, 1), config_.settings, allocator_);
 }
@@ -160,8 +159,8 @@ void Sender::add_buckets(std::vector<std::unique_ptr<Codec>> kept) {
     message.memory = buckets_[i];
     message.report.codec = candidates_[static_cast<std::size_t>(choice_[i])].name;
     message.codec = std::move(kept[i]);
-    bool keeps_bytes = message.codec != nullptr && message.codec->keeps_bytes();
-    if (message.codec == nullptr) message.codec = codec_for(i, keeps_bytes);
+    if (message.codec == nullptr) message.codec = codec_for(i);
+    const bool keeps_bytes = message.codec->keeps_bytes();
     const std::int64_t tail = plan_.buckets[i].tail;
     if (i == 0 && tail >= control_elements(ranks) && keeps_bytes) {
       message.tail_kind = Tail::control;

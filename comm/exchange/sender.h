@@ -98,8 +98,8 @@ class Sender {
   bool codecs_finite() const;
   /// Of all ranks together: no codec saw nan or inf.
   bool finite_everywhere();
-  /// A codec for bucket `index` that this rank's part in the exchange needs, and whether the control word can ride with the chosen one.
-  std::unique_ptr<Codec> codec_for(std::size_t index, bool& keeps_bytes) const;
+  /// The codec of bucket `index` that this rank's part in the exchange needs. Throws on all ranks what the chosen one throws, also where another stands in for it.
+  std::unique_ptr<Codec> codec_for(std::size_t index) const;
   /// Checked mode, after the last message. Throws Corrupt on all ranks alike.
   void judge(const ControlSum& control, Deadline deadline);
   /// Takes over what the level inside the node counted; gives the bytes.

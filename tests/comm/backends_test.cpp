@@ -93,6 +93,20 @@ TEST(Threads, DifferentCallsAreNamed) {
   EXPECT_THAT(message, ::testing::HasSubstr("16 bytes of f32"));
 }
 
+/// A rank may break the world before those of another group have come for theirs.
+TEST(Threads, AGroupMadeInABrokenWorldIsBroken) {
+  for (int round = 0; round < 300 && !::testing::Test::HasFailure(); ++round) {
+    run_ranks_as_threads(3, [](Collective& group) {
+      const std::unique_ptr<Collective> part = group.split(group.rank() / 2, soon());
+      if (group.rank() == 2) return group.abort();
+      std::string message;
+      EXPECT_EQ(code_of([&] {
+        while (true) part->barrier(Deadline::after(std::chrono::seconds(5)));
+      }, &message), ErrorCode::PeerLost) << message;
+    });
+  }
+}
+
 TEST(Threads, MessagesBetweenTwoNeedNoThird) {
   run_ranks_as_threads(3, [](Collective& group) {
     Values value(DType::i32, 1);

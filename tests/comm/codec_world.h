@@ -1,5 +1,6 @@
 #pragma once
 // Ranks as threads that exchange known gradients through a codec for some steps, and what every rank ended with.
+#include <cmath>
 #include <map>
 #include <mutex>
 #include <string>

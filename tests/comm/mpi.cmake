@@ -1,6 +1,6 @@
 # The contract under mpirun: mpi_contract.<kind>.np<ranks>, one program of all ranks.
 if(PANTHER_WITH_MPI)
-  panther_program(mpi_contract_test SOURCES mpi_contract_test.cpp collective_contract.cpp LINK panther_comm GTest::gtest)
+  panther_program(mpi_contract_test SOURCES mpi_contract_test.cpp collective_contract.cpp LINK panther_comm panther_kernels GTest::gtest)
 
   # panther_mpi_test(<name> <kind> <ranks> arguments...)
   function(panther_mpi_test name kind ranks)

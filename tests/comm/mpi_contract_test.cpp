@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "tests/comm/coded_values.h"
 #include "tests/comm/collective_contract.h"
+#include "tests/comm/levels_world.h"
 
 namespace panther::comm::testing {
 namespace {
@@ -51,6 +52,13 @@ TEST(MpiContract, Barrier) { check_barrier(*group); }
 TEST(MpiContract, RefusesWrongArguments) { check_arguments(*group); }
 TEST(MpiContract, ManyInARow) { check_many_in_a_row(*group); }
 TEST(MpiContract, Split) { check_split(*group); }
+TEST(MpiContract, TwoLevelsOfAnExchange) {
+  if (group->size() < 3) GTEST_SKIP() << "two nodes, one of several ranks, are three ranks";
+  Nodes pairs, first{0};
+  for (int rank = 0; rank < group->size(); ++rank) pairs.push_back(rank / 2);
+  first.resize(pairs.size(), 1);
+  for (const Nodes& nodes : {pairs, first}) check_sums(*group, nodes);
+}
 TEST(MpiContract, ASecondGroupIsRefused) {
   try {
     join(0);
