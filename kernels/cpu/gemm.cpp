@@ -3,7 +3,6 @@
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/tile_gemm.h"
-#include "kernels/cpu/tile_kernels.h"
 
 namespace panther::cpu {
 namespace {
@@ -14,25 +13,13 @@ void packed(double alpha, const TensorView& a_MK, const TensorView& b_KN, double
                   nullptr, 0, c_MN, bias_N});
 }
 
-/// Below, c is most of the memory that moves, and rows of c 4 KiB apart cost the tiles a third of the vendor's speed.
-constexpr std::int64_t kLeastTiledDepth = 32;
-
-/// In f32 tiles of AVX-512 come before the vendor's kernels, which keep to AVX2 where tiles are chosen at all; AVX2's own are no faster than those. A c stored by
-/// columns is the row-stored c^T = b^T a^T.
-bool tiled(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
-  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
-  if (!faster || a_MK.shape[1] < kLeastTiledDepth) return false;
-  if (tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return true;
-  return bias_N.data == nullptr && tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
-}
-
 }  // namespace
 
 void gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
           std::span<std::byte>, Stream) {
   check::gemm(a_MK, b_KN, c_MN, bias_N);
   if (c_MN.numel() == 0) return;
-  if (tiled(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
+  if (tile_gemm_any_layout(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
   if (a_MK.shape[1] > 0 && blas_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return;
   if (c_MN.dtype == DType::f64) return packed<double>(alpha, a_MK, b_KN, beta, c_MN, bias_N);
   packed<float>(alpha, a_MK, b_KN, beta, c_MN, bias_N);

@@ -1,9 +1,11 @@
 #include "kernels/cpu/packed_gemm.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/error.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/transpose.h"
 #include "kernels/cpu/vectorised.h"
 #include "kernels/element/convert.h"
 
@@ -22,8 +24,17 @@ PANTHER_VECTORISED void pack_view(const PanelSource<T>& self, std::int64_t outer
         for (int j = 0; j < width; ++j) sliver[p * width + j] = convert<T>(source[p * self.k_stride + j]);
       }
     } else if (self.k_stride == 1) {
+      std::int64_t steps = 0;
+      if constexpr (std::is_same_v<T, S> && width % 4 == 0) {
+        if (count == width) {
+          steps = depth / 4 * 4;
+          for (std::int64_t p = 0; p < steps; p += 4) {
+            for (int j = 0; j < width; j += 4) transpose_four(source + j * self.outer_stride + p, self.outer_stride, sliver + p * width + j, width);
+          }
+        }
+      }
       for (std::int64_t j = 0; j < count; ++j) {
-        for (std::int64_t p = 0; p < depth; ++p) sliver[p * width + j] = convert<T>(source[j * self.outer_stride + p]);
+        for (std::int64_t p = steps; p < depth; ++p) sliver[p * width + j] = convert<T>(source[j * self.outer_stride + p]);
       }
     } else {
       for (std::int64_t j = 0; j < count; ++j) {

@@ -5,6 +5,7 @@
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/real_entries.h"
+#include "kernels/cpu/tile_gemm.h"
 #include "kernels/element/convert.h"
 
 namespace panther::cpu {
@@ -62,6 +63,28 @@ void fill_panel(const Window& w, bool lift, T* panel) {
   });
 }
 
+/// The panel as a plain matrix, depth by outputs.
+TensorView plain_panel(const Window& w, bool lift, void* memory) {
+  const TensorView panel(memory, DType::f32, {lift ? w.depth : w.outputs, lift ? w.outputs : w.depth});
+  return lift ? panel : panel.transposed();
+}
+
+/// By all threads.
+void fill_plain_panel(const Window& w, bool lift, const TensorView& panel_KO) {
+  const std::int64_t vectors = lift ? w.depth : w.outputs, elements = lift ? w.outputs : w.depth;
+  const std::int64_t vector = w.sketch.first_vector + (lift ? w.k : w.output), element = w.sketch.first_element + (lift ? w.output : w.k);
+  parallel_for(vectors, vectors * elements * 4,
+               [&](std::int64_t v) { real_entries_along(w.sketch, vector + v, element, elements, panel_KO.as<float>() + v * elements); });
+}
+
+/// target = alpha x S + beta target for the window's part of S, by tiles; false, with nothing written, where they are not the faster way.
+bool multiply_tiles(const Window& w, bool lift, double alpha, const TensorView& x, double beta, const TensorView& target, void* memory) {
+  const TensorView panel = plain_panel(w, lift, memory);
+  if (!tiles_are_faster(x, panel, target, {})) return false;
+  fill_plain_panel(w, lift, panel);
+  return tile_gemm_any_layout(alpha, x, panel, beta, target, {});
+}
+
 /// out = alpha sums + beta out, rounded once to a narrower dtype.
 template <class D>
 void finish_as(float alpha, const TensorView& sums, float beta, const TensorView& out) {
@@ -101,8 +124,10 @@ void multiply(const DenseSketch& sketch, bool lift, double alpha, const TensorVi
     const TensorView target = columns_of_view(out, output, count), held(sums.data(), type, {rows, count});
     for (std::int64_t k = 0; k < depth; k += kPanelDepth) {
       const std::int64_t part = std::min(kPanelDepth, depth - k);
-      fill_panel({sketch, output, count, k, part}, lift, static_cast<T*>(panel.data()));
+      const Window window{sketch, output, count, k, part};
       const double keep = k > 0 ? 1.0 : aside ? 0.0 : beta;
+      if (sizeof(T) == sizeof(float) && !aside && multiply_tiles(window, lift, alpha, columns_of_view(x, k, part), keep, target, panel.data())) continue;
+      fill_panel(window, lift, static_cast<T*>(panel.data()));
       const std::int64_t columns = (count + kPanelColumns<T> - 1) / kPanelColumns<T> * kPanelColumns<T>;
       packed_gemm<T>({rows, count, part, static_cast<T>(aside ? 1.0 : alpha), static_cast<T>(keep), rows_of<T>(columns_of_view(x, k, part)), {},
                       static_cast<const T*>(panel.data()), columns, aside ? held : target});

@@ -8,19 +8,16 @@
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/sign_index.h"
+#include "kernels/cpu/sign_table_steps.h"
 #include "kernels/cpu/vectorised.h"
 #include "kernels/element/convert.h"
 
 namespace panther::cpu {
 namespace {
 
-constexpr int kGroup = 4, kEntries = 16;
-constexpr std::int64_t kTables = 16;                        // held at once: 16 KiB, half of the smallest first-level cache
-constexpr std::int64_t kTabulated = kTables * kGroup;       // depth elements they cover
-constexpr std::int64_t kAtOnce = 6;                         // outputs in registers
+constexpr std::int64_t kTabulated = kTables * kTableGroup;  // depth elements the tables cover
 constexpr std::int64_t kRowTiles = 16;                      // of one task, all with the same sign indices
-template <class T> inline constexpr std::int64_t kRows = 64 / static_cast<std::int64_t>(sizeof(T));  // of one tile
-static_assert(kIndexOutputs % kAtOnce == 0 && kIndexDepth % kTabulated == 0);
+static_assert(kIndexOutputs % kSumsAtOnce == 0 && kIndexDepth % kTabulated == 0);
 
 template <class T> struct Half;
 template <> struct Half<float> {
@@ -30,58 +27,63 @@ template <> struct Half<double> {
   typedef double type __attribute__((vector_size(32), may_alias));
 };
 
-/// tables[group][entry][row] from x[depth][row]; bit i of an entry's number negates element i of the group.
 template <class T>
 PANTHER_VECTORISED void build_tables(const T* x, T* tables) {
   using V = typename Half<T>::type;
-  constexpr std::int64_t rows = kRows<T>, half = rows / 2;
-  for (std::int64_t g = 0; g < kTables; ++g, x += kGroup * rows, tables += kEntries * rows) {
+  constexpr std::int64_t rows = kTableRows<T>, half = rows / 2;
+  for (std::int64_t g = 0; g < kTables; ++g, x += kTableGroup * rows, tables += kTableEntries * rows) {
     for (std::int64_t h = 0; h < rows; h += half) {
-      const V* row[kGroup];
-      for (int i = 0; i < kGroup; ++i) row[i] = reinterpret_cast<const V*>(x + i * rows + h);
+      const V* row[kTableGroup];
+      for (int i = 0; i < kTableGroup; ++i) row[i] = reinterpret_cast<const V*>(x + i * rows + h);
       const V a = *row[0], b = *row[1], c = *row[2], d = *row[3];
       const V first[4] = {a + b, b - a, a - b, -a - b}, second[4] = {c + d, d - c, c - d, -c - d};
-      for (int entry = 0; entry < kEntries; ++entry) *reinterpret_cast<V*>(tables + entry * rows + h) = first[entry % 4] + second[entry / 4];
+      for (int entry = 0; entry < kTableEntries; ++entry) *reinterpret_cast<V*>(tables + entry * rows + h) = first[entry % 4] + second[entry / 4];
     }
   }
 }
 
-/// sums[output][row] += the entries chosen. Index bytes are 8 * entry, at index[output * stride + group] or, `lift`, index[group * stride + output].
 template <class T, bool lift>
 PANTHER_VECTORISED void add_entries(const T* tables, const std::uint8_t* index, std::int64_t stride, std::int64_t outputs, T* sums) {
   using V = typename Half<T>::type;
-  constexpr std::int64_t rows = kRows<T>, half = rows / 2;
-  for (std::int64_t o = 0; o < outputs; o += kAtOnce, sums += kAtOnce * rows) {
-    V low[kAtOnce], high[kAtOnce];
+  constexpr std::int64_t rows = kTableRows<T>, half = rows / 2;
+  for (std::int64_t o = 0; o < outputs; o += kSumsAtOnce, sums += kSumsAtOnce * rows) {
+    V low[kSumsAtOnce], high[kSumsAtOnce];
 #pragma GCC unroll 6
-    for (std::int64_t i = 0; i < kAtOnce; ++i) {
+    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) {
       low[i] = *reinterpret_cast<const V*>(sums + i * rows);
       high[i] = *reinterpret_cast<const V*>(sums + i * rows + half);
     }
     const std::uint8_t* chosen = index + (lift ? o : o * stride);
     const T* table = tables;
 #pragma GCC unroll 2
-    for (std::int64_t g = 0; g < kTables; ++g, table += kEntries * rows, chosen += lift ? stride : 1) {
+    for (std::int64_t g = 0; g < kTables; ++g, table += kTableEntries * rows, chosen += lift ? stride : 1) {
 #pragma GCC unroll 6
-      for (std::int64_t i = 0; i < kAtOnce; ++i) {
+      for (std::int64_t i = 0; i < kSumsAtOnce; ++i) {
         const auto* entry = reinterpret_cast<const std::byte*>(table) + std::size_t{8} * chosen[lift ? i : i * stride];
         low[i] += *reinterpret_cast<const V*>(entry);
         high[i] += *reinterpret_cast<const V*>(entry + 32);
       }
     }
 #pragma GCC unroll 6
-    for (std::int64_t i = 0; i < kAtOnce; ++i) {
+    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) {
       *reinterpret_cast<V*>(sums + i * rows) = low[i];
       *reinterpret_cast<V*>(sums + i * rows + half) = high[i];
     }
   }
 }
 
+template <class T>
+const SignTableSteps<T>& steps() {
+  static constexpr SignTableSteps<T> narrow{build_tables<T>, add_entries<T, false>, add_entries<T, true>};
+  static const SignTableSteps<T>* const wide = sign_table_avx512(T{});
+  return wide != nullptr ? *wide : narrow;
+}
+
 template <class T, class D>
 PANTHER_VECTORISED void store_sums(T alpha, T beta, const T* sums, std::int64_t rows, std::int64_t outputs, D* out, std::int64_t row_stride,
                                    std::int64_t output_stride) {
   for (std::int64_t o = 0; o < outputs; ++o) {
-    const T* sum = sums + o * kRows<T>;
+    const T* sum = sums + o * kTableRows<T>;
     D* target = out + o * output_stride;
     if (beta != T{0}) {
       for (std::int64_t i = 0; i < rows; ++i) target[i * row_stride] = convert<D>(alpha * sum[i] + beta * convert<T>(target[i * row_stride]));
@@ -98,7 +100,7 @@ struct Product {
   const DenseSketch& sketch;
   bool lift;
   T alpha, beta;
-  PanelSource<T> x;  ///< packs [depth][kRows]
+  PanelSource<T> x;  ///< packs [depth][kTableRows]
   std::int64_t depth;
   const TensorView& out;
 };
@@ -124,27 +126,27 @@ void store(const Product<T>& p, const Part& part, const T* sums) {
 
 template <class T>
 void add_tile(const Product<T>& p, const Part& tile, std::int64_t k, std::int64_t depth, const SignIndex& index, T* sums) {
-  alignas(64) T x[kTabulated * kRows<T>], tables[kTables * kEntries * kRows<T>];
+  alignas(64) T x[kTabulated * kTableRows<T>], tables[kTables * kTableEntries * kTableRows<T>];
   for (std::int64_t first = 0; first < depth; first += kTabulated) {
     const std::int64_t count = std::min(kTabulated, depth - first);
     p.x.pack(p.x, tile.row, tile.rows, k + first, count, x);
-    std::fill(x + count * kRows<T>, x + kTabulated * kRows<T>, T{0});
-    build_tables(x, tables);
-    const std::int64_t padded = (tile.outputs + kAtOnce - 1) / kAtOnce * kAtOnce;
-    if (p.lift) add_entries<T, true>(tables, index.bytes + first / kGroup * index.stride, index.stride, padded, sums);
-    else add_entries<T, false>(tables, index.bytes + first / kGroup, index.stride, padded, sums);
+    std::fill(x + count * kTableRows<T>, x + kTabulated * kTableRows<T>, T{0});
+    steps<T>().build(x, tables);
+    const std::int64_t padded = (tile.outputs + kSumsAtOnce - 1) / kSumsAtOnce * kSumsAtOnce;
+    if (p.lift) steps<T>().add_lifted(tables, index.bytes + first / kTableGroup * index.stride, index.stride, padded, sums);
+    else steps<T>().add(tables, index.bytes + first / kTableGroup, index.stride, padded, sums);
   }
 }
 
 template <class T>
 void compute_part(const Product<T>& p, const Part& part) {
-  alignas(64) T sums[kRowTiles * kIndexOutputs * kRows<T>];
+  alignas(64) T sums[kRowTiles * kIndexOutputs * kTableRows<T>];
   alignas(64) std::uint8_t memory[kIndexBytes];
-  constexpr std::int64_t tile_sums = kIndexOutputs * kRows<T>;
-  const std::int64_t tiles = (part.rows + kRows<T> - 1) / kRows<T>;
+  constexpr std::int64_t tile_sums = kIndexOutputs * kTableRows<T>;
+  const std::int64_t tiles = (part.rows + kTableRows<T> - 1) / kTableRows<T>;
   std::fill(sums, sums + tiles * tile_sums, T{0});
   const auto tile_of = [&](std::int64_t t) {
-    return Part{part.row + t * kRows<T>, std::min(kRows<T>, part.rows - t * kRows<T>), part.output, part.outputs};
+    return Part{part.row + t * kTableRows<T>, std::min(kTableRows<T>, part.rows - t * kTableRows<T>), part.output, part.outputs};
   };
   for (std::int64_t k = 0; k < p.depth; k += kIndexDepth) {
     const std::int64_t depth = std::min(kIndexDepth, p.depth - k);
@@ -160,10 +162,10 @@ void multiply(const DenseSketch& sketch, bool lift, double alpha, const TensorVi
   if (rows == 0 || outputs == 0) return;
   const Product<T> product{sketch, lift, static_cast<T>(alpha), static_cast<T>(beta), columns_of<T>(x.transposed()), x.shape[1], out};
   // Few tasks would leave threads idle; smaller ones change no result.
-  std::int64_t height = kRowTiles * kRows<T>, width = kIndexOutputs;
+  std::int64_t height = kRowTiles * kTableRows<T>, width = kIndexOutputs;
   const auto parts = [](std::int64_t size, std::int64_t part) { return (size + part - 1) / part; };
-  while (height > 4 * kRows<T> && parts(rows, height) * parts(outputs, width) < 16) height /= 2;
-  while (width > 32 && parts(rows, height) * parts(outputs, width) < 8) width = width / 2 / kAtOnce * kAtOnce;
+  while (height > 4 * kTableRows<T> && parts(rows, height) * parts(outputs, width) < 16) height /= 2;
+  while (width > 32 && parts(rows, height) * parts(outputs, width) < 8) width = width / 2 / kSumsAtOnce * kSumsAtOnce;
   const std::int64_t across = parts(outputs, width);
   parallel_for(parts(rows, height) * across, rows * outputs * (x.shape[1] + 8) / 8, [&](std::int64_t index) {
     const std::int64_t row = index / across * height, output = index % across * width;

@@ -12,6 +12,8 @@ namespace {
 
 /// Below this, packing costs more than the product saves.
 constexpr std::int64_t kSmallestRows = 32, kSmallestColumns = 16, kSmallestDepth = 16;
+/// Below, c is most of the memory that moves, and rows of c 4 KiB apart cost the tiles a third of the vendor's speed.
+constexpr std::int64_t kLeastFasterDepth = 32;
 
 const TileKernels* g_forced = nullptr;
 
@@ -49,6 +51,11 @@ TileProduct part(const TileProduct& whole, std::int64_t row, std::int64_t rows, 
 
 Strided strided(const TensorView& view) { return {view.as<const float>(), view.strides[0], view.strides[1]}; }
 
+bool fits(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
+  return kernels() != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
+         (bias_N.data == nullptr || bias_N.strides[0] == 1) && c_MN.shape[0] >= kSmallestRows && c_MN.shape[1] >= kSmallestColumns && a_MK.shape[1] >= kSmallestDepth;
+}
+
 /// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
 TileMemory* worker_memory(std::int64_t count) {
   thread_local std::unique_ptr<TileMemory[]> kept;
@@ -80,11 +87,9 @@ void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, Sliv
 }
 
 bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
+  if (!fits(a_MK, b_KN, c_MN, bias_N)) return false;
   const std::int64_t rows = c_MN.shape[0], columns = c_MN.shape[1], depth = a_MK.shape[1];
   const TileKernels* const chosen = kernels();
-  const bool fits = chosen != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
-                    (bias_N.data == nullptr || bias_N.strides[0] == 1) && rows >= kSmallestRows && columns >= kSmallestColumns && depth >= kSmallestDepth;
-  if (!fits) return false;
   const TileProduct product{rows, columns, depth, static_cast<float>(alpha), static_cast<float>(beta), strided(a_MK), strided(b_KN), c_MN.as<float>(),
                             c_MN.strides[0], bias_N.as<const float>()};
   // A task packs its columns of b itself, so it should have many rows; every thread should have a task.
@@ -101,6 +106,18 @@ bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
     }
   });
   return true;
+}
+
+// The vendor's kernels keep to AVX2 where tiles of AVX-512 are chosen at all; AVX2's own tiles are no faster than those.
+bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
+  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
+  if (!faster || a_MK.shape[1] < kLeastFasterDepth) return false;
+  return fits(a_MK, b_KN, c_MN, bias_N) || (bias_N.data == nullptr && fits(b_KN.transposed(), a_MK.transposed(), c_MN.transposed(), {}));
+}
+
+bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
+  if (!tiles_are_faster(a_MK, b_KN, c_MN, bias_N)) return false;
+  return tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N) || tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
 }
 
 }  // namespace panther::cpu

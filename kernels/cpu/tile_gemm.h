@@ -17,6 +17,14 @@ PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
 PANTHER_KERNELS_API bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
                                    const TensorView& bias_N);
 
+/// Whether tile_gemm_any_layout() takes a product: where tiles are faster than the vendor's kernels, with AVX-512 and enough depth. Reads no data.
+PANTHER_KERNELS_API bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept;
+
+/// As tile_gemm(), but for a c stored by columns too (without a bias), as the row-stored c^T = b^T a^T: the bits are the same. False, with c untouched, unless
+/// tiles_are_faster().
+PANTHER_KERNELS_API bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
+                                              const TensorView& bias_N);
+
 /// A matrix of f32 in memory; strides in elements.
 struct Strided {
   const float* data = nullptr;

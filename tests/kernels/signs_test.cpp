@@ -50,6 +50,32 @@ TEST(Signs, ExpandMatchesTheRuleInEveryDtypeAndLayout) {
   }
 }
 
+// kernels/cpu/sign_table.h's sum written out: whatever instructions a processor has, the bits are these.
+template <class T>
+void expect_sums_in_order(DType dtype, bool lift) {
+  constexpr std::int64_t rows = 37, depth = 302, outputs = 70;
+  const Array x = test::random_matrix(dtype, rows, depth, 8, Layout::rows), out = test::make_matrix(dtype, rows, outputs);
+  (lift ? cpu_kernels().sign_lift : cpu_kernels().sign_project)(kKey, 1.0, x.view, 0.0, out.view, {});
+  const auto term = [&](std::int64_t b, std::int64_t k, std::int64_t o) -> T {
+    if (k >= depth) return 0;
+    return x.view.as<const T>()[b * depth + k] * static_cast<T>(lift ? sign(kKey, k, o) : sign(kKey, o, k));
+  };
+  for (std::int64_t b = 0; b < rows; ++b) {
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      T sum = 0;
+      for (std::int64_t k = 0; k < depth; k += 4) sum += (term(b, k, o) + term(b, k + 1, o)) + (term(b, k + 2, o) + term(b, k + 3, o));
+      ASSERT_EQ(out.view.as<const T>()[b * outputs + o], sum) << "row " << b << ", output " << o;
+    }
+  }
+}
+
+TEST(Signs, ProductsAddInTheStatedOrder) {
+  for (const bool lift : {false, true}) {
+    expect_sums_in_order<float>(DType::f32, lift);
+    expect_sums_in_order<double>(DType::f64, lift);
+  }
+}
+
 TEST(Signs, ExpandReachesTheLastCounters) {
   constexpr std::int64_t last = (std::int64_t{1} << 32) - 1;
   Array out = test::make_matrix(DType::f32, 2, 300);
