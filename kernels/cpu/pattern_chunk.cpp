@@ -86,7 +86,7 @@ std::int64_t chunk_bytes(const SparsePattern& pattern, std::int64_t majors, std:
 }
 
 PatternChunk make_chunk(const SparsePattern& pattern, std::int64_t first, std::int64_t majors, std::int64_t first_minor, std::int64_t minors,
-                        std::byte* memory) {
+                        std::byte* memory, bool by_place) {
   const std::int64_t entries = majors * pattern.nonzeros;
   const auto take = [&memory]<class T>(T*, std::int64_t count) {
     T* part = reinterpret_cast<T*>(memory);
@@ -103,7 +103,7 @@ PatternChunk make_chunk(const SparsePattern& pattern, std::int64_t first, std::i
   PatternRun* run = take(static_cast<PatternRun*>(nullptr), entries);
   collect(pattern, first, majors, first_minor, minors, raw);
   PatternChunk chunk{raw.entry, raw.magnitude, run, raw.count, false};
-  if (worth_sorting(entries, minors)) {
+  if (by_place && worth_sorting(entries, minors)) {
     chunk = {entry, magnitude, run, sort_entries(raw, minors, take(static_cast<std::uint32_t*>(nullptr), minors), entry, magnitude, run), true};
   } else {
     for (std::uint32_t e = 0; e < raw.count; ++e) run[e] = {raw.minor[e], e, e + 1};

@@ -28,9 +28,10 @@ struct PatternChunk {
 std::int64_t chunk_bytes(const SparsePattern& pattern, std::int64_t majors, std::int64_t minors);
 
 /// The entries of major vectors first .. first + majors that fall into minor places [first_minor, first_minor + minors). Within a run
-/// they stand in ascending order of major vectors. Sorted when the places are few enough for it to pay.
+/// they stand in ascending order of major vectors. Sorted when the places are few enough for it to pay and `by_place`; else a run for each entry, in
+/// order of major vectors.
 PatternChunk make_chunk(const SparsePattern& pattern, std::int64_t first, std::int64_t majors, std::int64_t first_minor, std::int64_t minors,
-                        std::byte* memory);
+                        std::byte* memory, bool by_place = true);
 
 /// Draws of up to kLanes major vectors: bits[lane * stride + t], stride = draws rounded up to even.
 void pattern_draws(SignKey key, std::int64_t first_major, std::int64_t majors, int draws, std::uint64_t* bits);

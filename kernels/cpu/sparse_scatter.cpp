@@ -6,21 +6,20 @@
 #include "kernels/sketch/check_products.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/pattern_chunk.h"
+#include "kernels/cpu/row_scatter.h"
+#include "kernels/cpu/sparse_scatter_steps.h"
 #include "kernels/cpu/sparse_sketch.h"
 #include "kernels/cpu/strips.h"
+#include "kernels/cpu/tile_kernels.h"
 #include "kernels/cpu/vectorised.h"
 
 namespace panther::cpu {
 namespace {
 
-/// Of a packed strip: half of an L2 cache, the other half is for out's strip.
-constexpr std::int64_t kPackedBytes = 256 * 1024;
+/// Of a packed strip: half of an L2 cache, the other half is for out's strip. Several strips of rows share it.
+std::int64_t packed_bytes(bool rows_contiguous) { return !rows_contiguous && tile_processor().avx512 ? 512 * 1024 : 256 * 1024; }
 /// Strips that a task packs at once where rows are contiguous: a piece of a KiB costs one page walk, and so does a piece of two lines.
 constexpr std::int64_t kPackedStrips = 8;
-/// Of all strips of sums at a time.
-constexpr std::int64_t kSumBytes = std::int64_t{64} << 20;
-constexpr std::int64_t kChunkEntries = 64 * 1024;
-constexpr std::int64_t kGroupChunks = 16;
 /// Additions that make a second task for one strip worth packing the strip twice.
 constexpr std::int64_t kPartWork = 256 * 1024;
 
@@ -28,27 +27,6 @@ template <class T> struct Wide;
 template <> struct Wide<double> { typedef double type __attribute__((vector_size(32), may_alias)); };
 template <> struct Wide<float> { typedef float type __attribute__((vector_size(32), may_alias)); };
 
-/// The lines of the next piece of a, asked for one by one while the present piece is added up: memory and arithmetic then work at once.
-/// Runs of `run_bytes` contiguous bytes lie `step_bytes` apart.
-struct LinesAhead {
-  const char* run = nullptr;
-  std::int64_t run_bytes = 0, step_bytes = 0, runs = 0, at = 0;
-
-  void ask() {
-    if (runs == 0) return;
-    __builtin_prefetch(run + at, 0, 2);
-    at += 64;
-    if (at < run_bytes) return;
-    at = 0;
-    run += step_bytes;
-    --runs;
-  }
-};
-
-/// By the sign bit: a branch on it would be mispredicted every other time.
-template <class T> constexpr T kSign[2] = {1, -1};
-
-/// sums[minor][128 bytes] += the rows of packed[major][128 bytes] that the runs name.
 template <class T, bool weighted>
 PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums, LinesAhead& next) {
   LinesAhead ahead = next;
@@ -77,6 +55,17 @@ PANTHER_VECTORISED void add_wide(const PatternChunk& chunk, std::uint32_t first,
   next = ahead;
 }
 
+template <class T>
+void add_wide_plain(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums, LinesAhead& next) {
+  return chunk.magnitude != nullptr ? add_wide<T, true>(chunk, first, last, packed, sums, next) : add_wide<T, false>(chunk, first, last, packed, sums, next);
+}
+
+template <class T>
+AddWide<T> chosen_add_wide() {
+  static const AddWide<T> wide = add_wide_avx512(T{});
+  return wide != nullptr ? wide : add_wide_plain<T>;
+}
+
 template <class T, int lanes, bool weighted>
 PANTHER_VECTORISED void add_narrow(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums) {
   for (std::uint32_t r = first; r < last; ++r) {
@@ -95,7 +84,7 @@ PANTHER_VECTORISED void add_narrow(const PatternChunk& chunk, std::uint32_t firs
 template <class T>
 void add_runs(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, int lanes, const T* packed, T* sums, LinesAhead& ahead) {
   const bool weighted = chunk.magnitude != nullptr;
-  if (lanes == kWideLanes<T>) return weighted ? add_wide<T, true>(chunk, first, last, packed, sums, ahead) : add_wide<T, false>(chunk, first, last, packed, sums, ahead);
+  if (lanes == kWideLanes<T>) return chosen_add_wide<T>()(chunk, first, last, packed, sums, ahead);
   if (lanes == kNarrowLanes) {
     return weighted ? add_narrow<T, kNarrowLanes, true>(chunk, first, last, packed, sums) : add_narrow<T, kNarrowLanes, false>(chunk, first, last, packed, sums);
   }
@@ -130,7 +119,7 @@ ScatterPlan plan_scatter(const SparsePattern& pattern, std::int64_t majors, std:
   const std::int64_t row_bytes = plan.lanes * static_cast<std::int64_t>(sizeof(T));
   plan.strips = (columns + plan.lanes - 1) / plan.lanes;
   plan.strips_at_once = std::clamp<std::int64_t>(kSumBytes / (minors * row_bytes), std::min<std::int64_t>(plan.strips, worker_count()), plan.strips);
-  plan.chunk_majors = std::min({kPackedBytes / row_bytes, std::max<std::int64_t>(kChunkEntries / pattern.nonzeros, 64), majors});
+  plan.chunk_majors = std::min({packed_bytes(rows_contiguous) / row_bytes, std::max<std::int64_t>(kChunkEntries / pattern.nonzeros, 64), majors});
   plan.chunks = (majors + plan.chunk_majors - 1) / plan.chunk_majors;
   const bool sorted = minors <= 4 * plan.chunk_majors * pattern.nonzeros && (majors % plan.chunk_majors == 0 || minors <= 4 * (majors % plan.chunk_majors) * pattern.nonzeros);
   const std::int64_t wanted = (worker_count() + plan.strips - 1) / plan.strips, worth = majors * pattern.nonzeros * columns / kPartWork;
@@ -220,6 +209,7 @@ class Scatter {
 
 template <class T>
 void scatter(const SparseWindow& window, T alpha, const TensorView& a, T beta, const TensorView& out, Allocator& allocator) {
+  if (RowScatter<T>::takes(a, out)) return RowScatter<T>(window, a, out, allocator).run(alpha, beta);
   Scatter<T>(window, a, out, allocator).run(alpha, beta);
 }
 
