@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/tile_kernels.h"
+#include "kernels/cpu/transpose.h"
 
 namespace panther::cpu {
 namespace {
@@ -108,6 +109,37 @@ bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
   return true;
 }
 
+namespace {
+
+constexpr std::int64_t kTransposedFloats = 256 * 1024;
+
+/// A c stored by columns of a tall a stored by rows: as c^T = b^T a^T all of a would be packed, for few rows of b^T. Read where it lies it is not,
+/// and the small c is transposed instead.
+bool worth_transposing(const TensorView& a_MK, double beta, const TensorView& c_MN) {
+  return beta == 0 && a_MK.strides[1] == 1 && c_MN.shape[0] >= 4 * c_MN.shape[1] && c_MN.shape[1] >= kSmallestColumns && 4 * c_MN.shape[1] * kSmallestRows <= kTransposedFloats;
+}
+
+void multiply_then_transpose(double alpha, const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN) {
+  thread_local std::unique_ptr<float[]> kept = std::make_unique_for_overwrite<float[]>(kTransposedFloats);
+  const std::int64_t columns = c_MN.shape[1], rows = c_MN.shape[0], parts = (rows * columns + kTransposedFloats - 1) / kTransposedFloats;
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const std::int64_t first = rows * part / parts, count = rows * (part + 1) / parts - first;
+    const TensorView sums(kept.get(), DType::f32, {count, columns}), target = c_MN.slice(first, count);
+    PANTHER_CHECK(tile_gemm(alpha, a_MK.slice(first, count), b_KN, 0, sums, {}), "tiles refuse ", count, " x ", columns);
+    parallel_for((columns + 3) / 4, count * columns, [&](std::int64_t four) {
+      const std::int64_t begin = 4 * four, end = std::min(columns, begin + 4), whole = end - begin == 4 ? count / 4 * 4 : 0;
+      const float* from = sums.as<const float>();
+      float* to = target.as<float>();
+      for (std::int64_t i = 0; i < whole; i += 4) transpose_four(from + i * columns + begin, columns, to + begin * target.strides[1] + i, target.strides[1]);
+      for (std::int64_t j = begin; j < end; ++j) {
+        for (std::int64_t i = whole; i < count; ++i) to[j * target.strides[1] + i] = from[i * columns + j];
+      }
+    });
+  }
+}
+
+}  // namespace
+
 // The vendor's kernels keep to AVX2 where tiles of AVX-512 are chosen at all; AVX2's own tiles are no faster than those.
 bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
   static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
@@ -117,7 +149,10 @@ bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const Tens
 
 bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
   if (!tiles_are_faster(a_MK, b_KN, c_MN, bias_N)) return false;
-  return tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N) || tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
+  if (tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return true;
+  if (worth_transposing(a_MK, beta, c_MN)) multiply_then_transpose(alpha, a_MK, b_KN, c_MN);
+  else tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
+  return true;
 }
 
 }  // namespace panther::cpu

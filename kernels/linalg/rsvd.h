@@ -18,7 +18,9 @@ struct RsvdOptions {
   std::int64_t oversampling = 10; ///< p: the basis has k + p columns (a power basis; a Krylov one q times as many)
   int power_iterations = 2;       ///< q; the basis is orthonormalised after every product with A or A^T
   RangeFinder range = RangeFinder::krylov;
-  std::string sketch = "gaussian";  ///< any of sketch_operators()
+  /// Any of sketch_operators(). saso costs a few additions per entry of A where gaussian costs a product, and two iterations later the errors are the same
+  /// (docs/performance.md); the bounds of the literature for q = 0 are gaussian's.
+  std::string sketch = "saso";
 };
 
 /// A ~ U diag(s) V^T. a: f32 or f64, any strides, rows split over ranks or whole. Flops about 2 M N l (2q + 1), l = k + p; messages when

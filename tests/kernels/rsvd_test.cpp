@@ -73,6 +73,7 @@ TEST(Rsvd, MeanErrorsStayBelowHalkosBounds) {
       RsvdOptions options = rank_only(k + p, RangeFinder::power);
       options.oversampling = 0;
       options.power_iterations = 0;
+      options.sketch = "gaussian";
       const SvdResult result = run(a, options, DType::f64, 100 + static_cast<std::uint64_t>(draw));
       const Dense rest = subtract(a, compose(result.u_MK.view(), result.s_K.view(), result.v_NK.view()));
       frobenius += norm(rest) / static_cast<double>(draws);

@@ -105,6 +105,25 @@ TEST_F(TileGemm, GivesTheSameBitsInEveryForm) {
   }
 }
 
+/// Tall ones are multiplied by rows and then transposed, in parts; others as c^T = b^T a^T.
+TEST_F(TileGemm, AResultStoredByColumnsHasTheBitsOfOneStoredByRows) {
+  for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{1000, 74, 64}, {20001, 38, 33}, {129, 32, 300}, {64, 500, 40}}) {
+    for (const double beta : {0.0, 0.5}) {
+      const Array a = test::random_matrix(DType::f32, m, k, 1), b = test::random_matrix(DType::f32, k, n, 2, Layout::columns);
+      Array rows = test::random_matrix(DType::f32, m, n, 3), columns = test::make_matrix(DType::f32, m, n, Layout::columns);
+      for (std::int64_t i = 0; i < m; ++i) {
+        for (std::int64_t j = 0; j < n; ++j) columns.set(i, j, rows.at(i, j));
+      }
+      if (!cpu::tiles_are_faster(a.view, b.view, columns.view, {})) GTEST_SKIP() << "not on this processor";
+      ASSERT_TRUE(cpu::tile_gemm_any_layout(1.25, a.view, b.view, beta, rows.view, {}));
+      ASSERT_TRUE(cpu::tile_gemm_any_layout(1.25, a.view, b.view, beta, columns.view, {}));
+      for (std::int64_t i = 0; i < m; ++i) {
+        for (std::int64_t j = 0; j < n; ++j) ASSERT_EQ(columns.at(i, j), rows.at(i, j)) << m << " x " << n << ", " << i << "," << j;
+      }
+    }
+  }
+}
+
 TEST_F(TileGemm, LeavesOtherProductsToOthers) {
   const test::WithTileForm with(test::tile_forms().back());
   const Array a = test::make_matrix(DType::f32, 64, 64), d = test::make_matrix(DType::f64, 64, 64), small = test::make_matrix(DType::f32, 8, 64);

@@ -1,5 +1,6 @@
 // The sketched linear layer against an ordinary one of the same kernel set, in turns; and the cost model's choice against every path.
 //   bench_linear [threads] [B,D,O,R ...]
+//   bench_linear THREADS sweep        square layers of width 256 to 4096, 1 to 4096 rows, R up to d / 8: the dense layer's speed is the bound there
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -86,7 +87,9 @@ std::vector<LinearChoice> ways(const LinearProblem& p, const Calibration& c) {
   return all;
 }
 
-measure::TimingPlan plan() { return {.warm_ups = 1, .least_runs = 5, .most_runs = 41, .budget_seconds = 1.5}; }
+double g_budget_seconds = 1.5;
+
+measure::TimingPlan plan() { return {.warm_ups = 1, .least_runs = 5, .most_runs = 41, .budget_seconds = g_budget_seconds}; }
 
 void report(const std::string& name, const Shape& s, const std::vector<measure::Timing>& times, const LinearChoice& choice, double flops, double flop_ratio) {
   double best = times[1].median;
@@ -123,12 +126,52 @@ void run(const Shape& s, const Calibration& c) {
   report("linear.step", s, measure::time_in_turns(bodies, plan()), backward[0], 10 * b * r * (d + o), 0.6 * d * o / (r * (d + o)));
 }
 
+std::vector<Shape> usual_shapes() {
+  std::vector<Shape> shapes;
+  for (const std::int64_t rows : {1, 16, 256, 2048}) {
+    for (const std::int64_t width : {256, 1024, 4096}) {
+      for (const std::int64_t size : {16, 64, 128, 512}) {
+        if (size <= width / 8 && rows * width <= (1 << 20)) shapes.push_back({rows, width, width, size});
+      }
+    }
+  }
+  return shapes;
+}
+
+std::vector<Shape> swept_shapes() {
+  std::vector<Shape> shapes;
+  for (const std::int64_t width : {256, 512, 1024, 2048, 4096}) {
+    for (const std::int64_t rows : {1, 4, 16, 64, 256, 1024, 4096}) {
+      for (const std::int64_t part : {64, 16, 8}) {
+        if (width / part >= 8 && rows * width <= (1 << 21)) shapes.push_back({rows, width, width, width / part});
+      }
+    }
+  }
+  return shapes;
+}
+
+Calibration measured_calibration() {
+  const DType dtypes[] = {DType::f32};
+  const double begin = measure::now_seconds();
+  const Calibration c = calibrate(cpu_kernels(), dtypes);
+  measure::Figure figure{.name = "linear.calibration", .shape = "", .dtype = "f32"};
+  figure.numbers = {{"seconds", measure::now_seconds() - begin}, {"memory_gbs", c.memory_bytes_per_second * 1e-9}, {"cache_gbs", c.cache_bytes_per_second * 1e-9},
+                    {"launch_us", c.launch_seconds * 1e6}, {"signs_per_second", c.signs_per_second}};
+  for (std::size_t i = 0; i < ProductRate::kWidths.size(); ++i) {
+    figure.numbers.emplace_back("library_gflops_" + std::to_string(static_cast<int>(ProductRate::kWidths[i])), c.library[1].flops[i] * 1e-9);
+    figure.numbers.emplace_back("own_gflops_" + std::to_string(static_cast<int>(ProductRate::kWidths[i])), c.own[1].flops[i] * 1e-9);
+  }
+  measure::print_json(figure);
+  return c;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1) measure::set_threads(std::atoi(argv[1]));
   std::vector<Shape> shapes;
-  for (int i = 2; i < argc; ++i) {
+  const bool sweep = argc == 3 && std::string(argv[2]) == "sweep";
+  for (int i = 2; i < argc && !sweep; ++i) {
     Shape s{};
     if (std::sscanf(argv[i], "%ld,%ld,%ld,%ld", &s.rows, &s.inputs, &s.outputs, &s.size) != 4) {
       std::fprintf(stderr, "bench_linear: '%s' is not B,D,O,R\n", argv[i]);
@@ -136,16 +179,8 @@ int main(int argc, char** argv) {
     }
     shapes.push_back(s);
   }
-  if (shapes.empty()) {
-    for (const std::int64_t rows : {1, 16, 256, 2048}) {
-      for (const std::int64_t width : {256, 1024, 4096}) {
-        for (const std::int64_t size : {16, 64, 128, 512}) {
-          if (size <= width / 8 && rows * width <= (1 << 20)) shapes.push_back({rows, width, width, size});
-        }
-      }
-    }
-  }
-  const DType dtypes[] = {DType::f32};
-  const Calibration calibration = calibrate(cpu_kernels(), dtypes);
+  if (sweep) g_budget_seconds = 0.1;
+  if (shapes.empty()) shapes = sweep ? swept_shapes() : usual_shapes();
+  const Calibration calibration = measured_calibration();
   for (const Shape& shape : shapes) run(shape, calibration);
 }

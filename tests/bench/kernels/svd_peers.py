@@ -92,6 +92,16 @@ def child(args, threads):
                 a.tofile(file.name)
                 ours = Ours(args.bench, file.name, args.n, dtype)
 
+                def quietly(call):
+                    """A peer's worker threads spin for a while after its call and would slow down whoever comes next."""
+                    time.sleep(0.4)
+                    return call()
+
+                def timed(call):
+                    begin = time.perf_counter()
+                    call()
+                    return time.perf_counter() - begin
+
                 def torch_run():
                     return torch.svd_lowrank(tensor, q=RANK + OVERSAMPLING, niter=POWER)
 
@@ -107,11 +117,9 @@ def child(args, threads):
                 times = {m: [] for m in [*methods, *peer_errors]}
                 for turn in range(args.rounds):
                     for method, how in methods.items():
-                        times[method].append(ours.run(threads, *how, turn)["seconds"])
+                        times[method].append(quietly(lambda: ours.run(threads, *how, turn)["seconds"]))
                     for method, call in (("torch.svd_lowrank", torch_run), ("sklearn.randomized_svd", sklearn_run)):
-                        begin = time.perf_counter()
-                        call()
-                        times[method].append(time.perf_counter() - begin)
+                        times[method].append(quietly(lambda: timed(call)))
                 ours.close()
             medians = {m: statistics.median(t) for m, t in times.items()}
             for method in methods:
