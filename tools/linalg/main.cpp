@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/exit_code.h"
 #include "tools/linalg/command.h"
+#include "tools/linalg/patient_threads.h"
 #include "tools/linalg/temporaries.h"
 
 namespace {
@@ -13,6 +14,7 @@ int body(int argc, char** argv) { return panther::tools::linalg_command({argv + 
 }  // namespace
 
 int main(int argc, char** argv) {
+  panther::tools::let_threads_sleep(argv);
   panther::tools::remove_temporaries_on_signals();
   const int code = panther::run_main(&body, argc, argv);
   std::fflush(nullptr);

@@ -1,6 +1,7 @@
 // The sketched linear layer against an ordinary one of the same kernel set, in turns; and the cost model's choice against every path.
 //   bench_linear [threads] [B,D,O,R ...]
-//   bench_linear THREADS sweep        square layers of width 256 to 4096, 1 to 4096 rows, R up to d / 8: the dense layer's speed is the bound there
+//   bench_linear THREADS sweep [default]   square layers of width 256 to 4096, 1 to 4096 rows, R up to d / 8: the dense layer's speed is the bound there;
+//                                          default: with the rates of whoever has not measured
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -170,7 +171,7 @@ Calibration measured_calibration() {
 int main(int argc, char** argv) {
   if (argc > 1) measure::set_threads(std::atoi(argv[1]));
   std::vector<Shape> shapes;
-  const bool sweep = argc == 3 && std::string(argv[2]) == "sweep";
+  const bool sweep = argc >= 3 && std::string(argv[2]) == "sweep", assumed = sweep && argc == 4 && std::string(argv[3]) == "default";
   for (int i = 2; i < argc && !sweep; ++i) {
     Shape s{};
     if (std::sscanf(argv[i], "%ld,%ld,%ld,%ld", &s.rows, &s.inputs, &s.outputs, &s.size) != 4) {
@@ -181,6 +182,6 @@ int main(int argc, char** argv) {
   }
   if (sweep) g_budget_seconds = 0.1;
   if (shapes.empty()) shapes = sweep ? swept_shapes() : usual_shapes();
-  const Calibration calibration = measured_calibration();
+  const Calibration calibration = assumed ? default_calibration(DeviceKind::cpu) : measured_calibration();
   for (const Shape& shape : shapes) run(shape, calibration);
 }
