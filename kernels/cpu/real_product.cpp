@@ -77,12 +77,13 @@ void fill_plain_panel(const Window& w, bool lift, const TensorView& panel_KO) {
                [&](std::int64_t v) { real_entries_along(w.sketch, vector + v, element, elements, panel_KO.as<float>() + v * elements); });
 }
 
-/// target = alpha x S + beta target for the window's part of S, by tiles; false, with nothing written, where they are not the faster way.
+/// target = alpha x S + beta target for the window's part of S, by tiles; false, with nothing written, where they are not the faster way. Of
+/// every size, so that a part of x has the bits of the whole.
 bool multiply_tiles(const Window& w, bool lift, double alpha, const TensorView& x, double beta, const TensorView& target, void* memory) {
   const TensorView panel = plain_panel(w, lift, memory);
-  if (!tiles_are_faster(x, panel, target, {})) return false;
+  if (!tiles_are_faster(x, panel, target, {}, TileSizes::all)) return false;
   fill_plain_panel(w, lift, panel);
-  return tile_gemm_any_layout(alpha, x, panel, beta, target, {});
+  return tile_gemm_any_layout(alpha, x, panel, beta, target, {}, TileSizes::all);
 }
 
 /// out = alpha sums + beta out, rounded once to a narrower dtype.

@@ -26,10 +26,11 @@ class RowScatter {
   }
 
   RowScatter(const SparseWindow& window, const TensorView& a, const TensorView& out, Allocator& allocator)
-      : window_(window), a_(a), out_(out), chunk_majors_(std::min<std::int64_t>(std::max<std::int64_t>(kChunkEntries / window.pattern.nonzeros, 64), a.shape[0])),
-        chunk_bytes_(chunk_bytes(window.pattern, chunk_majors_, out.shape[0])), pieces_at_once_(std::clamp<std::int64_t>(kSumBytes / piece_bytes(), 1, pieces())),
+      : window_(window), a_(a), out_(out), chunk_majors_(std::min(std::max<std::int64_t>(kChunkEntries / window.pattern.nonzeros, 64), a.shape[0])),
+        chunk_bytes_(chunk_bytes(window.pattern, chunk_majors_, out.shape[0])),
+        pieces_at_once_(std::clamp<std::int64_t>(kSumBytes / piece_bytes(), 1, pieces())),
         sums_(allocator, static_cast<std::size_t>(pieces_at_once_ * piece_bytes()), {}, {}),
-        entries_(allocator, static_cast<std::size_t>(kGroupChunks * chunk_bytes_), {}, {}) {}
+        entries_(allocator, static_cast<std::size_t>(std::min(kGroupChunks, chunks_of(a.shape[0])) * chunk_bytes_), {}, {}) {}
 
   void run(T alpha, T beta) {
     for (std::int64_t first = 0; first < pieces(); first += pieces_at_once_) {
@@ -48,13 +49,14 @@ class RowScatter {
   static constexpr std::int64_t kSumsCached = 768 * 1024;
   static constexpr std::int64_t kLeastRows = 4096;
 
+  std::int64_t chunks_of(std::int64_t rows) const { return (rows + chunk_majors_ - 1) / chunk_majors_; }
   std::int64_t pieces() const { return a_.shape[1] / kPieceLanes<T>; }
   std::int64_t piece_bytes() const { return out_.shape[0] * kPieceBytes; }
   T* sums(std::int64_t piece) const { return reinterpret_cast<T*>(static_cast<std::byte*>(sums_.data()) + piece * piece_bytes()); }
 
   void add_group(std::int64_t first_piece, std::int64_t count, std::int64_t first_row) {
     PatternChunk made[kGroupChunks];
-    const std::int64_t rows = std::min(a_.shape[0] - first_row, kGroupChunks * chunk_majors_), chunks = (rows + chunk_majors_ - 1) / chunk_majors_;
+    const std::int64_t rows = std::min(a_.shape[0] - first_row, kGroupChunks * chunk_majors_), chunks = chunks_of(rows);
     parallel_for(chunks, 32 * rows * window_.pattern.nonzeros, [&](std::int64_t i) {
       made[i] = make_chunk(window_.pattern, window_.first_major + first_row + i * chunk_majors_, std::min(chunk_majors_, rows - i * chunk_majors_),
                            window_.first_minor, out_.shape[0], static_cast<std::byte*>(entries_.data()) + i * chunk_bytes_, false);

@@ -21,7 +21,8 @@ struct SignTableSteps {
   void (*add_lifted)(const T* tables, const std::uint8_t* index, std::int64_t stride, std::int64_t outputs, T* sums);
 };
 
-/// The same sums in the same order; nullptr where this processor has not the instructions. sign_table_avx512.cpp or no_sign_table_avx512.cpp, chosen by CMake.
+/// The same sums in the same order; nullptr where this processor has not the instructions. sign_table_avx512.cpp or no_sign_table_avx512.cpp,
+/// chosen by CMake.
 const SignTableSteps<float>* sign_table_avx512(float) noexcept;
 const SignTableSteps<double>* sign_table_avx512(double) noexcept;
 

@@ -52,9 +52,13 @@ TileProduct part(const TileProduct& whole, std::int64_t row, std::int64_t rows, 
 
 Strided strided(const TensorView& view) { return {view.as<const float>(), view.strides[0], view.strides[1]}; }
 
-bool fits(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
+bool readable(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
   return kernels() != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
-         (bias_N.data == nullptr || bias_N.strides[0] == 1) && c_MN.shape[0] >= kSmallestRows && c_MN.shape[1] >= kSmallestColumns && a_MK.shape[1] >= kSmallestDepth;
+         (bias_N.data == nullptr || bias_N.strides[0] == 1);
+}
+
+bool worthwhile(const TensorView& a_MK, const TensorView& c_MN) noexcept {
+  return c_MN.shape[0] >= kSmallestRows && c_MN.shape[1] >= kSmallestColumns && a_MK.shape[1] >= kSmallestDepth;
 }
 
 /// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
@@ -87,8 +91,12 @@ void tile_rows(std::int64_t rows, float alpha, Strided a, const Slivers& b, Sliv
   needed_kernels("tile_rows").multiply_rows(rows, alpha, a, b, part, c, c_row);
 }
 
-bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
-  if (!fits(a_MK, b_KN, c_MN, bias_N)) return false;
+namespace {
+
+constexpr std::int64_t kTransposedFloats = 256 * 1024;
+
+/// For readable() operands.
+void multiply(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
   const std::int64_t rows = c_MN.shape[0], columns = c_MN.shape[1], depth = a_MK.shape[1];
   const TileKernels* const chosen = kernels();
   const TileProduct product{rows, columns, depth, static_cast<float>(alpha), static_cast<float>(beta), strided(a_MK), strided(b_KN), c_MN.as<float>(),
@@ -106,12 +114,7 @@ bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
       chosen->multiply_block(part(product, row, std::min(share, rows - row), column, std::min(kTileColumnBlock, columns - column)), memory[worker]);
     }
   });
-  return true;
 }
-
-namespace {
-
-constexpr std::int64_t kTransposedFloats = 256 * 1024;
 
 /// A c stored by columns of a tall a stored by rows: as c^T = b^T a^T all of a would be packed, for few rows of b^T. Read where it lies it is not,
 /// and the small c is transposed instead.
@@ -125,7 +128,7 @@ void multiply_then_transpose(double alpha, const TensorView& a_MK, const TensorV
   for (std::int64_t part = 0; part < parts; ++part) {
     const std::int64_t first = rows * part / parts, count = rows * (part + 1) / parts - first;
     const TensorView sums(kept.get(), DType::f32, {count, columns}), target = c_MN.slice(first, count);
-    PANTHER_CHECK(tile_gemm(alpha, a_MK.slice(first, count), b_KN, 0, sums, {}), "tiles refuse ", count, " x ", columns);
+    multiply(alpha, a_MK.slice(first, count), b_KN, 0, sums, {});
     parallel_for((columns + 3) / 4, count * columns, [&](std::int64_t four) {
       const std::int64_t begin = 4 * four, end = std::min(columns, begin + 4), whole = end - begin == 4 ? count / 4 * 4 : 0;
       const float* from = sums.as<const float>();
@@ -140,18 +143,27 @@ void multiply_then_transpose(double alpha, const TensorView& a_MK, const TensorV
 
 }  // namespace
 
-// The vendor's kernels keep to AVX2 where tiles of AVX-512 are chosen at all; AVX2's own tiles are no faster than those.
-bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
-  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
-  if (!faster || a_MK.shape[1] < kLeastFasterDepth) return false;
-  return fits(a_MK, b_KN, c_MN, bias_N) || (bias_N.data == nullptr && fits(b_KN.transposed(), a_MK.transposed(), c_MN.transposed(), {}));
+bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
+  if (!readable(a_MK, b_KN, c_MN, bias_N) || !worthwhile(a_MK, c_MN)) return false;
+  multiply(alpha, a_MK, b_KN, beta, c_MN, bias_N);
+  return true;
 }
 
-bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N) {
-  if (!tiles_are_faster(a_MK, b_KN, c_MN, bias_N)) return false;
-  if (tile_gemm(alpha, a_MK, b_KN, beta, c_MN, bias_N)) return true;
-  if (worth_transposing(a_MK, beta, c_MN)) multiply_then_transpose(alpha, a_MK, b_KN, c_MN);
-  else tile_gemm(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
+// The vendor's kernels keep to AVX2 where tiles of AVX-512 are chosen at all; AVX2's own tiles are no faster than those.
+bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N, TileSizes sizes) noexcept {
+  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
+  if (!faster || a_MK.shape[1] < kLeastFasterDepth) return false;
+  const bool all = sizes == TileSizes::all;
+  return (readable(a_MK, b_KN, c_MN, bias_N) && (all || worthwhile(a_MK, c_MN))) ||
+         (bias_N.data == nullptr && readable(b_KN, a_MK, c_MN.transposed(), {}) && (all || worthwhile(a_MK, c_MN.transposed())));
+}
+
+bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
+                          TileSizes sizes) {
+  if (!tiles_are_faster(a_MK, b_KN, c_MN, bias_N, sizes)) return false;
+  if (readable(a_MK, b_KN, c_MN, bias_N) && (sizes == TileSizes::all || worthwhile(a_MK, c_MN))) multiply(alpha, a_MK, b_KN, beta, c_MN, bias_N);
+  else if (worth_transposing(a_MK, beta, c_MN)) multiply_then_transpose(alpha, a_MK, b_KN, c_MN);
+  else multiply(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
   return true;
 }
 

@@ -17,13 +17,17 @@ PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
 PANTHER_KERNELS_API bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
                                    const TensorView& bias_N);
 
-/// Whether tile_gemm_any_layout() takes a product: where tiles are faster than the vendor's kernels, with AVX-512 and enough depth. Reads no data.
-PANTHER_KERNELS_API bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept;
+/// For which sizes tiles are asked: where packing pays, or for all, when the bits must not depend on how many rows or columns are asked for.
+enum class TileSizes { worthwhile, all };
 
-/// As tile_gemm(), but for a c stored by columns too (without a bias), as the row-stored c^T = b^T a^T: the bits are the same. False, with c untouched, unless
+/// Whether tile_gemm_any_layout() takes a product: where tiles are faster than the vendor's kernels, with AVX-512 and enough depth. Reads no data.
+PANTHER_KERNELS_API bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N,
+                                          TileSizes sizes = TileSizes::worthwhile) noexcept;
+
+/// As tile_gemm(), but for a c stored by columns too (without a bias), whose bits are those of one stored by rows. False, with c untouched, unless
 /// tiles_are_faster().
 PANTHER_KERNELS_API bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
-                                              const TensorView& bias_N);
+                                              const TensorView& bias_N, TileSizes sizes = TileSizes::worthwhile);
 
 /// A matrix of f32 in memory; strides in elements.
 struct Strided {
