@@ -10,7 +10,7 @@ std::size_t bytes_of(const BucketParts& parts, const CodecSettings& settings) {
   return settings.error_feedback ? static_cast<std::size_t>(parts.compressed_numel()) * 2 * sizeof(float) : 0;
 }
 
-std::string name_of(const CompressedPart& part) { return part.member.name + "/residual"; }
+std::string name_of(const CompressedPart& part) { return part.member.name + kResidual; }
 
 }  // namespace
 

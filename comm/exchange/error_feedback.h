@@ -12,6 +12,9 @@
 
 namespace panther::comm {
 
+/// A residual is saved as "<parameter>/residual".
+inline constexpr const char* kResidual = "/residual";
+
 class ErrorFeedback {
  public:
   static constexpr std::int64_t kGuardPeriod = 16;

@@ -102,8 +102,13 @@ void Exchange::Impl::begin(Stream compute) {
   if (error_) std::rethrow_exception(error_);
   PANTHER_REQUIRE(!open_, "begin() was called twice without finish()");
   if (sender_) {
-    sender_->settle(true);
-    sender_->replan_if_due();
+    try {
+      sender_->settle(true);
+      sender_->replan_if_due();
+    } catch (...) {
+      fail_step(std::current_exception(), false);  // the peers may be in the step already
+      throw;
+    }
   }
   begun_ = now();
   times_.begun_seconds = std::chrono::duration<double>(begun_.time_since_epoch()).count();

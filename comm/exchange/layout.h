@@ -8,5 +8,7 @@ namespace panther::comm {
 CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, int rank, int ranks);
 /// Throws InvalidArgument when the settings make no sense for these gradients.
 void check_codec(const CodecFactory& factory, const BucketPlan& plan, const CodecSettings& settings);
+/// Throws InvalidArgument unless `buckets` are the memory of the plan's buckets: one flat view each, all on one device. Pure.
+void check_memory(const BucketPlan& plan, const std::vector<TensorView>& buckets);
 
 }  // namespace panther::comm

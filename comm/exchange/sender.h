@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/exchange/auto_plan.h"
+#include "comm/exchange/carried_residuals.h"
 #include "comm/exchange/control_tail.h"
 #include "comm/exchange/exchange.h"
 #include "comm/exchange/integrity.h"
@@ -62,54 +63,54 @@ class Sender {
     HostBlock host_tail;
     BucketReport report;                            ///< of the running step
   };
-  /// A residual whose codec is gone, of the bucket's dtype: the next committed step takes it in.
-  struct Carry {
-    std::string name;                               ///< "<parameter>/residual"
-    TensorView place;                               ///< in the bucket
-    std::unique_ptr<Workspace> memory;
-    TensorView value;
-  };
   using States = std::map<std::string, std::vector<std::byte>>;
 
+  // sender_messages.cpp: what a step sends.
   /// Messages for choice_; codecs in `kept` (by bucket, may be null) stay.
   void assemble(std::vector<std::unique_ptr<Codec>> kept);
   void add_buckets(std::vector<std::unique_ptr<Codec>> kept);
+  /// The codec of bucket `index` that this rank's part in the exchange needs. Throws on all ranks what the chosen one throws, also where another
+  /// stands in for it.
+  std::unique_ptr<Codec> codec_for(std::size_t index) const;
+  void add_message(Message message, std::int64_t tail);
   void add_integrity();
   void release_messages();
-  void switch_codecs(const std::vector<int>& choice);
-  /// Gives `codec` of bucket `index` the residuals in `states`; what it has no place for is carried.
-  void hand_over(std::size_t index, const States& states);
-  void carry(const CodecMember& member, const TensorView& bucket, const void* residual);
-  void add_carried(const Message& message);
+
+  // sender.cpp: sending and judging it.
+  std::vector<Stage> stages_of(const Message& message) const;
+  std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
+  std::int64_t received_count(const Stage& stage) const;
+  void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
+  /// Takes over what the level inside the node counted; gives the bytes.
+  std::int64_t count_inside();
+  static TensorView host_view(const Message& message);
+  void write_tail(const Message& message, const ControlWord& control, double loss);
+  void run_stage(Message& message, std::size_t stage, const Trace& trace);
+  template <class Body>
+  void run_level(Message& message, const char* name, const Trace& trace, const Body& body);
+  /// Checked mode, after the last message. Throws Corrupt on all ranks alike.
+  void judge(const ControlSum& control, Deadline deadline);
+  bool codecs_finite() const;
+  /// Of all ranks together: no codec saw nan or inf.
+  bool finite_everywhere();
+
+  // sender_nonfinite.cpp: where nan and inf came from.
   /// The first gradient of a message's bucket that holds nan or inf; "" where there is none. Host memory only.
   std::string nonfinite_member(const Message& message) const;
   /// All ranks together, for some steps after one that was not finite: ranks whose own gradients are not.
   void add_suspects(std::vector<int>& ranks, Deadline deadline);
   /// After a step that was not finite: the first gradient that is not; the next steps are watched.
   std::string look_closer();
+
+  // sender_state.cpp: what stays when codecs change or a run is resumed.
+  void switch_codecs(const std::vector<int>& choice);
+  /// Gives the codec of bucket `index` the residuals in `states`; what it has no place for is carried.
+  void hand_over(std::size_t index, const States& states);
   void load_plan(const StateSource& get);
-  void add_message(Message message, std::int64_t tail);
-  std::int64_t bytes_of(Stage::Kind kind, std::int64_t bytes) const;
-  std::vector<Stage> stages_of(const Message& message) const;
-  template <class Body>
-  void run_level(Message& message, const char* name, const Trace& trace, const Body& body);
-  std::int64_t received_count(const Stage& stage) const;
-  void count_bytes(Message& message, const Stage& stage, const TensorView& sent);
-  bool codecs_finite() const;
-  /// Of all ranks together: no codec saw nan or inf.
-  bool finite_everywhere();
-  /// The codec of bucket `index` that this rank's part in the exchange needs. Throws on all ranks what the chosen one throws, also where another stands in for it.
-  std::unique_ptr<Codec> codec_for(std::size_t index) const;
-  /// Checked mode, after the last message. Throws Corrupt on all ranks alike.
-  void judge(const ControlSum& control, Deadline deadline);
-  /// Takes over what the level inside the node counted; gives the bytes.
-  std::int64_t count_inside();
-  void write_tail(const Message& message, const ControlWord& control, double loss);
-  void run_stage(Message& message, std::size_t stage, const Trace& trace);
-  static TensorView host_view(const Message& message);
 
   /// True on ranks whose codecs speak to others: all of them, or one of each node.
   bool encodes() const noexcept { return peers_ != nullptr; }
+  Device device() const noexcept { return buckets_.empty() ? Device{collective_.device(), 0} : buckets_.front().device; }
   /// What a node's leader alone can know.
   bool agreed(bool own);
 
@@ -126,7 +127,7 @@ class Sender {
   std::unique_ptr<AutoPlan> automatic_;              ///< null unless config.codec == "auto"
   std::vector<Candidate> candidates_;
   std::vector<int> choice_;                          ///< candidate by bucket
-  std::vector<Carry> carries_;
+  CarriedResiduals carried_;
   std::vector<std::string> plan_text_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<Workspace> control_memory_;

@@ -5,6 +5,7 @@ set(panther_exchange_sources
   exchange/bucket_plan.cpp
   exchange/bucket_parts.cpp
   exchange/candidates.cpp
+  exchange/carried_residuals.cpp
   exchange/codec.cpp
   exchange/codec_settings.cpp
   exchange/control_tail.cpp
@@ -23,6 +24,9 @@ set(panther_exchange_sources
   exchange/planned_bytes.cpp
   exchange/planner.cpp
   exchange/sender.cpp
+  exchange/sender_messages.cpp
+  exchange/sender_nonfinite.cpp
+  exchange/sender_state.cpp
   exchange/shared_sample.cpp)
 # The family adds itself to the target, which exists by the end of the folder.
 cmake_language(DEFER CALL panther_family panther_comm exchange/family register_codec_family comm::CodecRegistry comm/exchange/codec.h)

@@ -275,6 +275,32 @@ TEST(NodeLevels, WhatDoesNotFitIsRefusedByAllRanksAlike) {
   }
 }
 
+/// A leader that cannot switch to the codec that was planned ends everybody, though nobody has sent anything yet.
+TEST(NodeLevels, ALeaderThatCannotSwitchCodecsEndsAllLevels) {
+  static thread_local bool broken = false;
+  CodecRegistry codecs("comm.exchange");
+  for (const char* name : {"none", "half"}) codecs.add(name, codec_registry().at(name));
+  codecs.add("quantize", {.make = [](const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
+    if (broken) fail(ErrorCode::OutOfMemory, "no memory for it");
+    return codec_registry().at("quantize").make(layout, settings, allocator);
+  }});
+  std::atomic<int> told = 0;
+  run_ranks_as_threads(4, [&](Collective& collective) {
+    ExchangeConfig config = config_of("auto", {0, 0, 1, 1});
+    config.automatic.candidates = {"half", "quantize-4"};
+    config.automatic.first_plan = 2;
+    config.automatic.link_mbit = 0.1;
+    RankExchange world(collective, slots(), config, 5s, codecs);
+    broken = collective.rank() == 0;
+    const Thrown thrown = catch_error([&] {
+      for (int s = 0; s < 10; ++s) step(world, collective.rank(), s, normal_value);
+    });
+    EXPECT_EQ(thrown.code, broken ? ErrorCode::OutOfMemory : ErrorCode::PeerLost) << thrown.message;
+    ++told;
+    while (told < 4) std::this_thread::sleep_for(10ms);  // nobody learns of it by somebody leaving
+  });
+}
+
 /// "auto" plans among leaders; the others never learn which codec it is, and nothing is lost when it changes.
 TEST(NodeLevels, AutoSwitchesAmongLeaders) {
   constexpr int kRanks = 5, kSteps = 8;
