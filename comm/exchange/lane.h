@@ -4,6 +4,7 @@
 // where a comment says so.
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "kernels/stream.h"
 #include "kernels/view.h"
@@ -48,6 +49,27 @@ class Lane {
   /// Seconds that work of the lane took in the last step known to be finished, measured on the device; negative when the host's
   /// clock around the calls is the measure.
   virtual double device_seconds() = 0;
+};
+
+/// A block that goes back when its owner goes; the lane outlives it.
+class OwnedHostBlock {
+ public:
+  OwnedHostBlock() = default;
+  OwnedHostBlock(Lane& lane, std::size_t bytes) : lane_(&lane), block_(lane.allocate_host(bytes)) {}
+  OwnedHostBlock(OwnedHostBlock&& other) noexcept : lane_(other.lane_), block_(std::exchange(other.block_, {})) {}
+  OwnedHostBlock& operator=(OwnedHostBlock&& other) noexcept {
+    std::swap(lane_, other.lane_);
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~OwnedHostBlock() {
+    if (block_.data != nullptr) lane_->release_host(block_);
+  }
+  const HostBlock& get() const noexcept { return block_; }
+
+ private:
+  Lane* lane_ = nullptr;
+  HostBlock block_;
 };
 
 std::unique_ptr<Lane> make_lane(Device device, std::size_t messages);

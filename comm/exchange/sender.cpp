@@ -51,8 +51,6 @@ bool Sender::finite_everywhere() {
   return levels_ == nullptr || stateless_ ? own : agreed(own);
 }
 
-Sender::~Sender() { release_messages(); }
-
 std::vector<Stage> Sender::stages_of(const Message& message) const { return encodes() ? message.codec->plan(step_) : std::vector<Stage>{}; }
 
 std::int64_t Sender::bytes_of(Stage::Kind kind, std::int64_t bytes) const {
@@ -71,7 +69,7 @@ void Sender::count_bytes(Message& message, const Stage& stage, const TensorView&
 
 TensorView Sender::host_view(const Message& message) {
   TensorView view = message.tail;
-  view.data = message.host_tail.data;
+  view.data = message.host_tail.get().data;
   view.device = {};
   return view;
 }
@@ -83,7 +81,7 @@ void Sender::write_tail(const Message& message, const ControlWord& control, doub
   } else {
     write_presence(host_view(message), collective_.rank(), collective_.size());
   }
-  lane_->upload(message.host_tail, message.tail);
+  lane_->upload(message.host_tail.get(), message.tail);
 }
 
 void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) {
@@ -161,7 +159,7 @@ void Sender::send(std::size_t index, const ControlWord& control, double loss, co
     });
     if (ends_ != nullptr) ends_->received(index, message.memory, message.tail.numel());
   }
-  if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail);
+  if (message.tail_kind != Tail::none) lane_->download(message.tail, message.host_tail.get());
   if (message.tail_kind == Tail::control) lane_->mark();
   if (message.bucket >= 0) ended_[static_cast<std::size_t>(message.bucket)] = seconds_now();
   if (index + 1 == messages_.size()) lane_->end();

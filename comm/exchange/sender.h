@@ -22,7 +22,6 @@ class Sender {
 
   Sender(Collective& collective, const KernelSet& kernels, Allocator& allocator, const BucketPlan& plan, const std::vector<TensorView>& buckets,
          const ExchangeConfig& config, std::chrono::nanoseconds timeout, const CodecRegistry& codecs);
-  ~Sender();
 
   /// Messages of a step: the buckets in plan order, then the control message where it could not ride in the first bucket.
   std::size_t messages() const noexcept { return messages_.size(); }
@@ -60,7 +59,7 @@ class Sender {
     std::size_t first_check = 0;
     Tail tail_kind = Tail::none;
     TensorView tail;
-    HostBlock host_tail;
+    OwnedHostBlock host_tail;
     BucketReport report;                            ///< of the running step
   };
   using States = std::map<std::string, std::vector<std::byte>>;
@@ -74,7 +73,6 @@ class Sender {
   std::unique_ptr<Codec> codec_for(std::size_t index) const;
   void add_message(Message message, std::int64_t tail);
   void add_integrity();
-  void release_messages();
 
   // sender.cpp: sending and judging it.
   std::vector<Stage> stages_of(const Message& message) const;

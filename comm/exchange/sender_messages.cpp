@@ -15,21 +15,11 @@ BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
   return limits;
 }
 
-void Sender::release_messages() {
-  for (Message& message : messages_) lane_->release_host(message.host_tail);
-  messages_.clear();
-}
-
 void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
-  release_messages();
+  messages_.clear();
   fixed_ = {};
-  try {
-    add_buckets(std::move(kept));
-    if (config_.checked) add_integrity();
-  } catch (...) {
-    release_messages();  // the lane's blocks; a constructor that throws has no destructor to do it
-    throw;
-  }
+  add_buckets(std::move(kept));
+  if (config_.checked) add_integrity();
   ledger_ = fixed_;
 }
 
@@ -124,7 +114,7 @@ void Sender::add_message(Message message, std::int64_t tail) {
   }
   const std::int64_t start = message.memory.numel() - tail;
   message.tail = message.memory.slice(start, tail);
-  if (message.tail_kind != Tail::none) message.host_tail = lane_->allocate_host(static_cast<std::size_t>(message.tail.bytes()));
+  if (message.tail_kind != Tail::none) message.host_tail = OwnedHostBlock(*lane_, static_cast<std::size_t>(message.tail.bytes()));
   messages_.push_back(std::move(message));
 }
 

@@ -21,10 +21,10 @@ using namespace testing;  // NOLINT: the test's own vocabulary
 /// How many calls of its codecs this rank survives; negative: all.
 thread_local std::shared_ptr<int> calls_left;
 
-/// `none`, until that many calls are used up.
+/// `none`, until that many calls, its construction among them, are used up.
 class Failing final : public Codec {
  public:
-  explicit Failing(std::unique_ptr<Codec> inner) : inner_(std::move(inner)), left_(calls_left) {}
+  explicit Failing(std::unique_ptr<Codec> inner) : inner_(std::move(inner)), left_(calls_left) { count(); }
   std::vector<Stage> plan(std::int64_t step) const override { return inner_->plan(step); }
   TensorView encode(std::size_t index, const CodecCall& call) override {
     count();
