@@ -213,12 +213,13 @@ LinearChoice choose_linear_path(const LinearProblem& problem, const Calibration&
 }
 
 const Calibration& default_calibration(DeviceKind device) {
-  // Zen 3 core: kernels/linear's bench. H200: 790 Tflop/s bf16, 4.3 TB/s, 50 MB of L2 (design, section 5); the rest scaled from them.
-  static const Calibration cpu{{ProductRate{{8e9, 20e9, 36e9, 42e9}}, ProductRate{{16e9, 50e9, 72e9, 80e9}}, ProductRate{{8e9, 20e9, 40e9, 45e9}},
+  // f32 and memory: one Zen 5 core with AVX-512 (bench_linear 1 sweep); other dtypes a Zen 3 core. H200: 790 Tflop/s bf16, 4.3 TB/s, 50 MB of L2 (design,
+  // section 5); the rest scaled from them.
+  static const Calibration cpu{{ProductRate{{8e9, 20e9, 36e9, 42e9}}, ProductRate{{87e9, 238e9, 244e9, 244e9}}, ProductRate{{8e9, 20e9, 40e9, 45e9}},
                                 ProductRate{{8e9, 20e9, 40e9, 45e9}}},
-                               {ProductRate{{10e9, 19e9, 23e9, 24e9}}, ProductRate{{20e9, 40e9, 49e9, 50e9}}, ProductRate{{16e9, 34e9, 44e9, 48e9}},
+                               {ProductRate{{10e9, 19e9, 23e9, 24e9}}, ProductRate{{62e9, 93e9, 104e9, 105e9}}, ProductRate{{16e9, 34e9, 44e9, 48e9}},
                                 ProductRate{{16e9, 32e9, 42e9, 46e9}}},
-                               16e9, 40e9, 16e6, 1e-6, 2e9, -1, 48, 0};
+                               40e9, 200e9, 16e6, 1e-7, 4.9e9, -1, 48, 0};
   static const Calibration cuda{{ProductRate{{1e12, 4e12, 16e12, 50e12}}, ProductRate{{1e12, 4e12, 16e12, 45e12}}, ProductRate{{12e12, 48e12, 190e12, 650e12}},
                                  ProductRate{{12e12, 48e12, 190e12, 650e12}}},
                                 {ProductRate{{2e12, 6e12, 8e12, 8e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}}, ProductRate{{4e12, 10e12, 14e12, 16e12}},

@@ -48,7 +48,7 @@ struct Calibration {
   double fused_flops = 0;              ///< flop/s of the fused kernel; 0: that of `own`
 };
 
-/// Rates of this project's test machine (one Zen 3 core) and of an H200 (design, section 5): for whoever has not measured. The same on
+/// Rates of this project's test machine (one core) and of an H200 (design, section 5): for whoever has not measured. The same on
 /// every machine, so ranks that use them choose alike.
 PANTHER_KERNELS_API const Calibration& default_calibration(DeviceKind device);
 
