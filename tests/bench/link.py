@@ -1,12 +1,14 @@
 """Two ranks in two network namespaces over a throttled link: step times against PyTorch DDP over gloo, bytes against the ledger, overlap.
 
     tests/bench/link.py [--rates none,1gbit,100mbit] [--cases gpt,mlp,large,backends] [--rounds 3] [--steps 12]      (root: it makes namespaces)
-Every rank has one thread. One JSON line per figure. Cases: gpt (dense and sketched against DDP's dense), mlp (784-1024-1024-10, the same), large (sketched
-GPT, 32 x 128 tokens per rank, bf16 wire: at 100 Mb/s its exchange is shorter than backward), backends (this host, no throttle: tcp, gloo and Open MPI in turns).
+Every rank has one thread. One JSON line per figure. Cases: gpt (dense and sketched against DDP's dense), mlp (784-1024-1024-10, the same), large (GPT,
+32 x 128 tokens per rank, bf16 wire, no peer: its exchange is shorter than backward, dense at 1 Gb/s and sketched at 100 Mb/s), backends (this host, no
+throttle: tcp, gloo and Open MPI in turns).
 
-Overlap, per configuration, from the timelines of both ranks: exposed = from when the last rank ended backward until the last one has all sums, the time in which
-nobody computes; comm = bytes over the rate (without a throttle: time in collectives). efficiency = 1 - exposed / comm, and possible = what it would be if communication began with backward. step_over_compute: the step over that of the same two processes at the same time as worlds of one (of each step the slower
-one), so it also holds what sending costs the processors that compute."""
+Overlap, per configuration, from the timelines of both ranks: exposed = from when the last rank ended backward until the last one has all sums, the time in
+which nobody computes; comm = bytes over the rate (without a throttle: time in collectives). efficiency = 1 - exposed / comm, and possible = what it would be
+if communication began with backward. step_over_compute: the step over that of the same two processes at the same time as worlds of one (of each step the
+slower one), so it also holds what sending costs the processors that compute."""
 import argparse
 import json
 import pathlib
@@ -92,7 +94,7 @@ def overlap(link, rounds, computes):
 
 def measure(link, folder, case, a):
     model = MODELS[case]
-    forms = {"dense": 0, "sketched": model.sketch_size} if model.peer else {"sketched": model.sketch_size}
+    forms = {"dense": 0, "sketched": model.sketch_size}
     rounds, computes, peers = {form: [] for form in forms}, {form: [] for form in forms}, []
     for i in range(a.rounds):
         for form, size in forms.items():
