@@ -29,6 +29,7 @@ std::vector<Variant> variants() {
   }
   for (const std::int64_t bits : {1, 3, 8}) result.push_back({concat("quantize_", bits), "quantize", {.bits = bits, .block = 64, .min_numel = 256}});
   result.push_back({"quantize_random", "quantize", {.bits = 2, .block = 64, .stochastic = true, .min_numel = 256}});
+  result.push_back({"sign_momentum", "sign", {.momentum = 0.75, .min_numel = 256}});
   result.push_back({"powersgd_1", "powersgd", {.rank = 1, .min_numel = 256}});
   result.push_back({"powersgd_alternating", "powersgd", {.rank = 3, .alternating = true, .min_numel = 256}});
   // With a wire that is smaller than these matrices; on normal values the gate sends samples at most steps.
@@ -56,18 +57,41 @@ class CodecContract : public ::testing::TestWithParam<std::tuple<Variant, int>> 
 
 constexpr double kUnit = 0x1p-24;
 
+/// What a rank brings to a step: its gradient or, where the codec keeps a running mean of it, that.
+class Brought {
+ public:
+  Brought(const Variant& variant, const std::vector<GradientSlot>& all, int ranks, Gradient gradient)
+      : keep_(variant.codec == "sign" ? variant.settings.momentum : 0), gradient_(std::move(gradient)), values_(static_cast<std::size_t>(ranks)) {
+    for (auto& of_rank : values_) {
+      for (const GradientSlot& slot : all) of_rank.emplace_back(static_cast<std::size_t>(slot.numel), 0.0);
+    }
+  }
+  /// Once per step, rank and slot. `compressed`: others are exact and have no mean.
+  const std::vector<double>& at(int rank, std::int64_t number, std::size_t slot, bool compressed) {
+    std::vector<double>& values = values_[static_cast<std::size_t>(rank)][slot];
+    const double keep = compressed ? keep_ : 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = keep * values[i] + (1 - keep) * gradient_(rank, number, static_cast<std::int64_t>(slot), static_cast<std::int64_t>(i));
+    }
+    return values;
+  }
+
+ private:
+  double keep_;
+  Gradient gradient_;
+  std::vector<std::vector<std::vector<double>>> values_;
+};
+
 /// sum_w decoded + sum_w e_w' = sum_w (g_w + e_w), at every step; what is exact stays exact.
-TEST_P(CodecContract, NothingIsLost) {
-  const int p = ranks();
-  constexpr int kSteps = 4;
+void expect_nothing_lost(const Variant& variant, int p, const std::vector<GradientSlot>& all, const Gradient& gradient, int steps) {
   PerRank<std::vector<std::vector<std::vector<double>>>> decoded(p);
   PerRank<std::vector<SavedState>> states(p);
   run_ranks_as_threads(p, [&](Collective& collective) {
-    RankExchange world(collective, slots(), config_of(variant()));
+    RankExchange world(collective, all, config_of(variant));
     std::vector<std::vector<std::vector<double>>> seen;
     std::vector<SavedState> saved{save(*world.exchange)};
-    for (int s = 0; s < kSteps; ++s) {
-      const ExchangeReport report = step(world, collective.rank(), s, normal_value);
+    for (int s = 0; s < steps; ++s) {
+      const ExchangeReport report = step(world, collective.rank(), s, gradient);
       EXPECT_FALSE(report.control.nonfinite);
       EXPECT_EQ(report.contributions, p);
       double losses = 0;
@@ -79,35 +103,51 @@ TEST_P(CodecContract, NothingIsLost) {
     decoded.set(collective.rank(), seen);
     states.set(collective.rank(), saved);
   });
-  const std::vector<GradientSlot> all = slots();
-  for (int s = 0; s < kSteps; ++s) {
+  Brought brought(variant, all, p, gradient);
+  for (std::size_t s = 0; s < static_cast<std::size_t>(steps); ++s) {
     for (std::size_t slot = 0; slot < all.size(); ++slot) {
       const std::int64_t numel = all[slot].numel;
-      std::vector<std::vector<float>> before, after;
-      for (int rank = 0; rank < p; ++rank) {
-        before.push_back(residual_of(states[rank][static_cast<std::size_t>(s)], all[slot].name, numel));
-        after.push_back(residual_of(states[rank][static_cast<std::size_t>(s) + 1], all[slot].name, numel));
-      }
+      const bool compressed = states[0][s + 1].contains(all[slot].name + "/residual");
+      std::vector<double> expected(static_cast<std::size_t>(numel), 0.0), got = decoded[0][s][slot];
       double largest = 0;
-      for (std::int64_t i = 0; i < numel; ++i) {
-        for (int rank = 0; rank < p; ++rank) {
-          largest = std::max(largest, std::abs(normal_value(rank, s, static_cast<std::int64_t>(slot), i) + static_cast<double>(before[static_cast<std::size_t>(rank)][static_cast<std::size_t>(i)])));
+      for (int rank = 0; rank < p; ++rank) {
+        const std::vector<double>& given = brought.at(rank, static_cast<std::int64_t>(s), slot, compressed);
+        const std::vector<float> before = residual_of(states[rank][s], all[slot].name, numel), after = residual_of(states[rank][s + 1], all[slot].name, numel);
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          const double sum = given[i] + static_cast<double>(before[i]);
+          largest = std::max(largest, std::abs(sum));
+          expected[i] += sum;
+          got[i] += static_cast<double>(after[i]);
         }
       }
       // Rounding of sums of p terms, and of products of factors, whose entries are bounded by the norm of a column of the matrix.
       const double column = std::sqrt(static_cast<double>(std::max<std::int64_t>(1, all[slot].rows))) * largest;
-      const double tolerance = 32 * kUnit * p * (variant().codec == "powersgd" ? column : largest) + variant().relative_error * p * largest;
-      for (std::int64_t i = 0; i < numel; ++i) {
-        const auto at = static_cast<std::size_t>(i);
-        double expected = 0, got = decoded[0][static_cast<std::size_t>(s)][slot][at];
-        for (int rank = 0; rank < p; ++rank) {
-          expected += static_cast<double>(normal_value(rank, s, static_cast<std::int64_t>(slot), i)) + static_cast<double>(before[static_cast<std::size_t>(rank)][at]);
-          got += static_cast<double>(after[static_cast<std::size_t>(rank)][at]);
-        }
-        ASSERT_NEAR(got, expected, tolerance) << all[slot].name << "[" << i << "], step " << s;
-      }
+      const double tolerance = 32 * kUnit * p * (variant.codec == "powersgd" ? column : largest) + variant.relative_error * p * largest;
+      for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(got[i], expected[i], tolerance) << all[slot].name << "[" << i << "], step " << s;
     }
-    for (int rank = 1; rank < p; ++rank) EXPECT_EQ(decoded[rank][static_cast<std::size_t>(s)], decoded[0][static_cast<std::size_t>(s)]) << "rank " << rank;
+    for (int rank = 1; rank < p; ++rank) EXPECT_EQ(decoded[rank][s], decoded[0][s]) << "rank " << rank;
+  }
+}
+
+TEST_P(CodecContract, NothingIsLost) { expect_nothing_lost(variant(), ranks(), slots(), normal_value, 4); }
+
+/// From one element to a million: below a block, a word or a piece of the transform, at their edges and across them, and between gradients that travel exactly.
+TEST(CodecContractTest, NothingIsLostAtAnySize) {
+  const Gradient uniform = [](int rank, std::int64_t s, std::int64_t slot, std::int64_t i) {
+    const std::uint64_t word = mix64(mix64(static_cast<std::uint64_t>(rank * 64 + s), static_cast<std::uint64_t>(slot)), static_cast<std::uint64_t>(i));
+    return static_cast<double>(static_cast<std::int32_t>(word >> 32)) * 0x1p-31;
+  };
+  for (Variant variant : variants()) {
+    SCOPED_TRACE(variant.label);
+    variant.settings.min_numel = 0;
+    variant.settings.rank = std::min<std::int64_t>(variant.settings.rank, 2);
+    std::vector<GradientSlot> all;
+    for (const std::int64_t numel : {1, 2, 8, 128, 1025}) all.push_back(vector(concat("v", numel), numel));
+    for (const auto& [rows, columns] : {std::pair{2, 2}, {2, 4}, {3, 5}, {7, 9}, {8, 8}, {5, 13}, {25, 41}, {63, 65}, {64, 64}, {17, 241}, {1000, 1000}}) {
+      all.push_back(matrix(concat("m", rows, "x", columns), rows, columns));
+      all.push_back(vector(concat("between", rows, "x", columns), 3));
+    }
+    expect_nothing_lost(variant, 2, all, uniform, 2);
   }
 }
 

@@ -266,31 +266,79 @@ TEST(Srht, SpreadsWhatIsConcentrated) {
   });
 }
 
-/// With momentum every rank sends the signs of a running mean.
+/// With momentum every rank sends the signs of a running mean; of the means together, what was not sent waits.
 TEST(Sign, MomentumIsARunningMeanOfTheRanksGradients) {
-  run_ranks_as_threads(2, [&](Collective& collective) {
-    const CodecSettings settings{.momentum = 0.5, .min_numel = 0};
-    RankExchange world(collective, {matrix("w", 16, 16)}, one_bucket("sign", settings));
-    std::vector<double> momentum(256, 0.0), owed(256, 0.0), decoded(256, 0.0);
+  constexpr std::int64_t kCount = 256;
+  constexpr int kRanks = 2, kSteps = 6;
+  PerRank<std::vector<double>> owed(kRanks), sent(kRanks);
+  PerRank<std::vector<float>> left(kRanks);
+  run_ranks_as_threads(kRanks, [&](Collective& collective) {
+    RankExchange world(collective, {matrix("w", 16, 16)}, one_bucket("sign", {.momentum = 0.5, .min_numel = 0}));
+    std::vector<double> momentum(kCount, 0.0), all(kCount, 0.0), came(kCount, 0.0);
     const int rank = collective.rank();
-    for (int s = 0; s < 6; ++s) {
+    for (int s = 0; s < kSteps; ++s) {
       step(world, rank, s, normal_value);
-      for (std::int64_t i = 0; i < 256; ++i) {
-        auto& m = momentum[static_cast<std::size_t>(i)];
-        m = 0.5 * m + 0.5 * static_cast<double>(normal_value(rank, s, 0, i));
-        owed[static_cast<std::size_t>(i)] += m;
+      const auto got = contents(world)[0];
+      for (std::size_t i = 0; i < kCount; ++i) {
+        momentum[i] = 0.5 * momentum[i] + 0.5 * static_cast<double>(normal_value(rank, s, 0, static_cast<std::int64_t>(i)));
+        all[i] += momentum[i];
+        came[i] += got[i];
       }
     }
     const SavedState state = save(*world.exchange);
-    std::vector<float> saved(256);
-    std::memcpy(saved.data(), state.at("w/momentum").data(), 256 * sizeof(float));
-    for (std::size_t i = 0; i < 256; ++i) EXPECT_NEAR(static_cast<double>(saved[i]), momentum[i], 1e-6);
-    // Of the momenta together, what was not sent waits.
-    const auto residual = residual_of(state, "w", 256);
-    double sent = 0;
-    for (std::size_t i = 0; i < 256; ++i) sent += std::abs(owed[i] - static_cast<double>(residual[i]));
-    EXPECT_GT(sent, 0);
+    std::vector<float> saved(kCount);
+    std::memcpy(saved.data(), state.at("w/momentum").data(), kCount * sizeof(float));
+    for (std::size_t i = 0; i < kCount; ++i) EXPECT_NEAR(static_cast<double>(saved[i]), momentum[i], 1e-6);
+    owed.set(rank, all);
+    sent.set(rank, came);
+    left.set(rank, residual_of(state, "w", kCount));
   });
+  // Values below 8, of which each step rounds a few times on each rank.
+  for (std::size_t i = 0; i < kCount; ++i) {
+    EXPECT_NEAR(sent[0][i] + static_cast<double>(left[0][i]) + static_cast<double>(left[1][i]), owed[0][i] + owed[1][i], 8 * 4 * kSteps * kRanks * 0x1p-24);
+  }
+}
+
+/// Without error feedback unbiased with ||C(g) - g||^2 = (d/k - 1) ||g||^2 on average; with it a projection that leaves 1 - k/d of ||v||^2.
+TEST(CodecFamily, SharedSamplesHaveTheBiasAndVarianceOfTheirFormulas) {
+  constexpr std::int64_t kSide = 64, kCount = kSide * kSide, kStride = 16;
+  constexpr int kDraws = 400;
+  std::vector<float> v(kCount);
+  double whole = 0;
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    v[static_cast<std::size_t>(i)] = normal_value(0, 0, 0, i);
+    whole += std::pow(static_cast<double>(v[static_cast<std::size_t>(i)]), 2);
+  }
+  for (const std::string name : {"random_k", "srht"}) {
+    for (const bool feedback : {false, true}) {
+      SCOPED_TRACE(concat(name, feedback ? " with error feedback" : ""));
+      std::vector<float> memory(kCount);
+      const auto codec = codec_registry().at(name).make({.bucket = TensorView(memory.data(), DType::f32, {kCount}), .members = {{"w", 0, kCount, kSide, kSide}}, .ranks = 2},
+                                                        {.density = 1.0 / kStride, .error_feedback = feedback, .min_numel = 0}, plain_allocator());
+      std::vector<double> mean(kCount, 0.0), square(kCount, 0.0);
+      double error = 0;
+      for (int draw = 0; draw < kDraws; ++draw) {
+        std::copy(v.begin(), v.end(), memory.begin());
+        const CodecCall call{.kernels = cpu_kernels(), .stream = {}, .step = draw};
+        codec->decode(0, codec->encode(0, call), call);  // never committed: the residual stays zero
+        for (std::size_t i = 0; i < kCount; ++i) {
+          const double off = static_cast<double>(memory[i]) - static_cast<double>(v[i]);
+          mean[i] += off / kDraws;
+          square[i] += off * off / kDraws;
+          error += off * off / whole / kDraws;
+        }
+      }
+      // A draw's sum of k squares of normal values is off by sqrt(2 / k) of its mean 1 / stride; it enters stride^2 - 2 stride times without feedback, once with it.
+      const double spread = std::sqrt(2.0 / (kCount / kStride)) / kStride / std::sqrt(kDraws);
+      const double expected = feedback ? 1 - 1.0 / kStride : kStride - 1;
+      EXPECT_NEAR(error, expected, 5 * spread * (feedback ? 1 : kStride * kStride - 2 * kStride));
+      // Zero on average without feedback: the mean of 4096 squared z-values is 1 with deviation sqrt(2 / 4096) = 0.022; nine of them, for values that are rarely chosen.
+      double squared_z = 0;
+      for (std::size_t i = 0; i < kCount; ++i) squared_z += kDraws * mean[i] * mean[i] / std::max(square[i], 1e-30);
+      if (feedback) EXPECT_GT(squared_z / kCount, 5) << "a projection is biased";
+      else EXPECT_NEAR(squared_z / kCount, 1, 0.2);
+    }
+  }
 }
 
 TEST(RowSparse, SendsTheUnionOfTouchedRowsAndIsExact) {
