@@ -295,7 +295,8 @@ TEST(Sign, MomentumIsARunningMeanOfTheRanksGradients) {
   });
   // Values below 8, of which each step rounds a few times on each rank.
   for (std::size_t i = 0; i < kCount; ++i) {
-    EXPECT_NEAR(sent[0][i] + static_cast<double>(left[0][i]) + static_cast<double>(left[1][i]), owed[0][i] + owed[1][i], 8 * 4 * kSteps * kRanks * 0x1p-24);
+    const double found = sent[0][i] + static_cast<double>(left[0][i]) + static_cast<double>(left[1][i]);
+    EXPECT_NEAR(found, owed[0][i] + owed[1][i], 8 * 4 * kSteps * kRanks * 0x1p-24);
   }
 }
 
@@ -313,8 +314,9 @@ TEST(CodecFamily, SharedSamplesHaveTheBiasAndVarianceOfTheirFormulas) {
     for (const bool feedback : {false, true}) {
       SCOPED_TRACE(concat(name, feedback ? " with error feedback" : ""));
       std::vector<float> memory(kCount);
-      const auto codec = codec_registry().at(name).make({.bucket = TensorView(memory.data(), DType::f32, {kCount}), .members = {{"w", 0, kCount, kSide, kSide}}, .ranks = 2},
-                                                        {.density = 1.0 / kStride, .error_feedback = feedback, .min_numel = 0}, plain_allocator());
+      const CodecLayout layout{.bucket = TensorView(memory.data(), DType::f32, {kCount}), .members = {{"w", 0, kCount, kSide, kSide}}, .ranks = 2};
+      const CodecSettings settings{.density = 1.0 / kStride, .error_feedback = feedback, .min_numel = 0};
+      const auto codec = codec_registry().at(name).make(layout, settings, plain_allocator());
       std::vector<double> mean(kCount, 0.0), square(kCount, 0.0);
       double error = 0;
       for (int draw = 0; draw < kDraws; ++draw) {
@@ -328,11 +330,13 @@ TEST(CodecFamily, SharedSamplesHaveTheBiasAndVarianceOfTheirFormulas) {
           error += off * off / whole / kDraws;
         }
       }
-      // A draw's sum of k squares of normal values is off by sqrt(2 / k) of its mean 1 / stride; it enters stride^2 - 2 stride times without feedback, once with it.
+      // A draw's sum of k squares of normal values is off by sqrt(2 / k) of its mean 1 / stride; it enters stride^2 - 2 stride times without
+      // feedback, once with it.
       const double spread = std::sqrt(2.0 / (kCount / kStride)) / kStride / std::sqrt(kDraws);
       const double expected = feedback ? 1 - 1.0 / kStride : kStride - 1;
       EXPECT_NEAR(error, expected, 5 * spread * (feedback ? 1 : kStride * kStride - 2 * kStride));
-      // Zero on average without feedback: the mean of 4096 squared z-values is 1 with deviation sqrt(2 / 4096) = 0.022; nine of them, for values that are rarely chosen.
+      // Zero on average without feedback: the mean of 4096 squared z-values is 1 with deviation sqrt(2 / 4096) = 0.022; nine of them, for
+      // values that are rarely chosen.
       double squared_z = 0;
       for (std::size_t i = 0; i < kCount; ++i) squared_z += kDraws * mean[i] * mean[i] / std::max(square[i], 1e-30);
       if (feedback) EXPECT_GT(squared_z / kCount, 5) << "a projection is biased";
