@@ -40,6 +40,7 @@ target_compile_options(panther_warnings INTERFACE
 if(PANTHER_SANITIZE)
   string(REPLACE ";" "," sanitizers "${PANTHER_SANITIZE}")
   add_compile_options(-fsanitize=${sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(panther_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)  # wrong about torch with sanitizers on
   add_link_options(-fsanitize=${sanitizers})
 endif()
 
