@@ -12,9 +12,11 @@
 namespace panther::cpu {
 namespace {
 
-constexpr std::int64_t kLanes = 8;           // partial sums, the same on every processor
+constexpr std::int64_t kLanes = 8;           // 32 bytes: wider vectors would live in memory where registers are not as wide
+constexpr std::int64_t kSums = 16;           // partial sums, the same on every processor
 constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
 constexpr std::int64_t kTaskElements = 16384;
+constexpr std::int64_t kAheadElements = 2048;  // of a block that is asked for while another is computed: both fit the first cache
 constexpr float kLargest = 3.402823e38f;      // a little below the largest float: a product rounded up stays finite
 
 /// The largest magnitude's bits; nan and inf are above all.
@@ -34,41 +36,55 @@ PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, con
 }
 
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+using Codes = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+using Levels = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
 
 float total(const float* lanes) {
   float sum = 0;
-  for (std::int64_t j = 0; j < kLanes; ++j) sum += lanes[j];
+  for (std::int64_t j = 0; j < kSums; ++j) sum += lanes[j];
   return sum;
 }
 
-/// Sums of |v| and of v^2.
-struct Moments {
-  float absolute = 0;
-  float squared = 0;
+/// The block that comes next. The loops over this one ask memory for it as they go: asked for at once, it would be waited for.
+struct Ahead {
+  const float* gradient = nullptr;
+  const float* residual = nullptr;
+  const float* next = nullptr;
 };
 
-PANTHER_VECTORISED Moments moments(const float* v, std::int64_t count, float normaliser) {
-  Lanes absolute[2] = {}, squared[2] = {};
+/// Where no full block comes, or a long one, or nothing is read or written in it, what is in the cache already is asked for.
+Ahead block_after(const QuantizeArguments& a, std::int64_t first, std::int64_t count) {
+  const std::int64_t at = count <= kAheadElements && first + 2 * count <= a.count ? first + count : first;
+  const float* gradient = a.gradient + at;
+  return {gradient, a.residual == nullptr ? gradient : a.residual + at, a.next == nullptr ? gradient : a.next + at};
+}
+
+/// The sum of |w| or of w^2 for w = v normaliser.
+template <bool kSquares>
+PANTHER_VECTORISED float moment(const float* v, std::int64_t count, float normaliser, const Ahead& ahead) {
+  Lanes part[4] = {};
   std::int64_t i = 0;
-  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-    for (int j = 0; j < 2; ++j) {
+  for (; i + 2 * kSums <= count; i += 2 * kSums) {
+    for (std::int64_t line = i; line < i + 2 * kSums; line += kSums) {
+      __builtin_prefetch(ahead.gradient + line, 0, 3);
+      if constexpr (kSquares) continue;  // fit_steps asks for the others
+      __builtin_prefetch(ahead.residual + line, 0, 3);
+      __builtin_prefetch(ahead.next + line, 1, 3);
+    }
+    for (int j = 0; j < 4; ++j) {
       const Lanes w = *reinterpret_cast<const Lanes*>(v + i + j * kLanes) * normaliser;
-      absolute[j] += w < 0.0f ? -w : w;
-      squared[j] += w * w;
+      if constexpr (kSquares) part[j] += w * w;
+      else part[j] += reinterpret_cast<Lanes>(reinterpret_cast<Codes>(w) & 0x7fffffffu);
     }
   }
-  float sums[2][kLanes];
-  for (std::int64_t j = 0; j < kLanes; ++j) {
-    sums[0][j] = absolute[0][j] + absolute[1][j];
-    sums[1][j] = squared[0][j] + squared[1][j];
-  }
-  Moments result{total(sums[0]), total(sums[1])};
+  float lanes[kSums];
+  for (std::int64_t j = 0; j < kSums; ++j) lanes[j] = part[j / kLanes][j % kLanes] + part[2 + j / kLanes][j % kLanes];
+  float sum = total(lanes);
   for (; i < count; ++i) {
     const float w = v[i] * normaliser;
-    result.absolute += std::abs(w);
-    result.squared += w * w;
+    sum += kSquares ? w * w : std::abs(w);
   }
-  return result;
+  return sum;
 }
 
 /// <v, level> and <level, level> for one step.
@@ -79,34 +95,41 @@ struct Fit {
   float explained() const { return levels > 0 ? cross * cross / levels : 0; }
 };
 
-/// For two steps in one sweep.
+/// For two steps in one sweep; the first clips nothing.
 struct Fits {
   Fit fit[2];
 };
 
-PANTHER_VECTORISED Fits fit_steps(const float* v, std::int64_t count, float normaliser, float inverse_a, float inverse_b, float limit) {
+PANTHER_VECTORISED Fits fit_steps(const float* v, std::int64_t count, float normaliser, float inverse_a, float inverse_b, float limit,
+                                  const Ahead& ahead) {
   constexpr float kRound = 12582912.0f;  // as nearest_integer
   const float inverse[2] = {inverse_a, inverse_b};
   const Lanes low = Lanes{} - limit, high = Lanes{} + limit;
-  Lanes cross[2] = {}, levels[2] = {};
+  Lanes cross[2][2] = {}, levels[2][2] = {};
   std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const Lanes w = *reinterpret_cast<const Lanes*>(v + i) * normaliser;
-    for (int k = 0; k < 2; ++k) {
-      Lanes level = w * inverse[k];
-      level = level < low ? low : level;
-      level = level > high ? high : level;
-      level = (level + kRound) - kRound;
-      cross[k] += w * level;
-      levels[k] += level * level;
+  for (; i + kSums <= count; i += kSums) {
+    __builtin_prefetch(ahead.residual + i, 0, 3);
+    __builtin_prefetch(ahead.next + i, 1, 3);
+    for (int j = 0; j < 2; ++j) {
+      const Lanes w = *reinterpret_cast<const Lanes*>(v + i + j * kLanes) * normaliser;
+      for (int k = 0; k < 2; ++k) {
+        Lanes level = w * inverse[k];
+        if (k > 0) {
+          level = level < low ? low : level;
+          level = level > high ? high : level;
+        }
+        level = (level + kRound) - kRound;
+        cross[k][j] += w * level;
+        levels[k][j] += level * level;
+      }
     }
   }
   Fits result;
   for (int k = 0; k < 2; ++k) {
-    float sums[2][kLanes];
-    for (std::int64_t j = 0; j < kLanes; ++j) {
-      sums[0][j] = cross[k][j];
-      sums[1][j] = levels[k][j];
+    float sums[2][kSums];
+    for (std::int64_t j = 0; j < kSums; ++j) {
+      sums[0][j] = cross[k][j / kLanes][j % kLanes];
+      sums[1][j] = levels[k][j / kLanes][j % kLanes];
     }
     result.fit[k] = {total(sums[0]), total(sums[1])};
     for (std::int64_t t = i; t < count; ++t) {
@@ -125,7 +148,7 @@ struct Coding {
   float scale = 0;
 };
 
-Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, std::uint32_t largest_bits) {
+Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, std::uint32_t largest_bits, const Ahead& ahead) {
   if (largest_bits >= 0x7f800000u) return {1, 0, std::numeric_limits<float>::quiet_NaN()};
   if (largest_bits == 0) return {};
   const auto limit = static_cast<float>(quantize_limit(a.format.bits));
@@ -137,10 +160,9 @@ Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, st
     return Coding{normaliser, 1.0f / step, std::min(scale * back, kLargest / limit)};
   };
   if (a.stochastic) return finish(no_clip, no_clip);
-  const Moments m = moments(v, count, normaliser);
-  if (a.format.bits == 1) return finish(1, m.absolute / static_cast<float>(count));
-  const float normal = quantize_normal_step(a.format.bits) * std::sqrt(m.squared / static_cast<float>(count));
-  const Fits fits = fit_steps(v, count, normaliser, 1.0f / no_clip, 1.0f / std::min(normal, no_clip), limit);
+  if (a.format.bits == 1) return finish(1, moment<false>(v, count, normaliser, ahead) / static_cast<float>(count));
+  const float normal = quantize_normal_step(a.format.bits) * std::sqrt(moment<true>(v, count, normaliser, ahead) / static_cast<float>(count));
+  const Fits fits = fit_steps(v, count, normaliser, 1.0f / no_clip, 1.0f / std::min(normal, no_clip), limit, ahead);
   const Fit& whole = fits.fit[0];
   const Fit& clipped = fits.fit[1];
   return normal < no_clip && clipped.explained() > whole.explained() ? finish(normal, clipped.scale()) : finish(no_clip, whole.scale());
@@ -195,13 +217,14 @@ void quantize_block(const QuantizeArguments& a, std::int64_t block, std::byte* c
   float* next = a.next == nullptr ? nullptr : a.next + first;
   const std::uint32_t largest = add_and_find_largest(a.gradient + first, a.residual == nullptr ? nullptr : a.residual + first, next, count);
   const float* v = next == nullptr ? a.gradient + first : next;
-  const Coding coding = choose(a, v, count, largest);
+  const Coding coding = choose(a, v, count, largest, block_after(a, first, count));
   std::memcpy(a.packed + block * static_cast<std::int64_t>(sizeof(float)), &coding.scale, sizeof(float));
   float level[kPiece], uniform[kPiece];
   for (std::int64_t at = 0; at < count; at += kPiece) {
     const std::int64_t piece = std::min(kPiece, count - at);
     if (a.stochastic) fill_uniform(a.key, a.step, first + at, piece, uniform);
-    if (largest < 0x7f800000u) code_piece<kBits>(v + at, next == nullptr ? nullptr : next + at, piece, coding, a.stochastic ? uniform : nullptr, level);
+    float* left = next == nullptr ? nullptr : next + at;
+    if (largest < 0x7f800000u) code_piece<kBits>(v + at, left, piece, coding, a.stochastic ? uniform : nullptr, level);
     else std::fill_n(level, piece, static_cast<float>(quantize_limit(kBits)));
     pack_piece<kBits>(level, piece, codes + (first + at) / 8 * kBits);
   }
@@ -220,8 +243,48 @@ void quantize_all(const QuantizeArguments& a) {
 }
 
 template <int kBits>
-PANTHER_VECTORISED void decode_piece(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
-  constexpr int kOffset = quantize_limit(kBits);
+[[gnu::always_inline]] inline float value_of(std::int32_t code, float scale) {
+  return scale * static_cast<float>(kBits == 1 ? 2 * code - 1 : code - quantize_limit(kBits));
+}
+
+/// Widths whose eight codes fill a word. Every lane keeps its own code where it stands in the word and takes the power of two away when
+/// it is a float: plain x86-64 has no shift by lanes.
+template <int kBits, class Word>
+PANTHER_VECTORISED void decode_words(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
+  constexpr std::uint32_t kMask = (1u << kBits) - 1;
+  constexpr std::uint32_t kSign = kBits * kLanes == 32 ? 0x80000000u : 0;  // set in the last code, so it is read 2^(bits - 1) too low
+  Codes masks;
+  Lanes back, offset;
+  for (int j = 0; j < kLanes; ++j) {
+    masks[j] = kMask << (j * kBits);
+    back[j] = (kBits == 1 ? 2.0f : 1.0f) / static_cast<float>(1u << (j * kBits));
+    offset[j] = static_cast<float>(quantize_limit(kBits) - (kSign != 0 && j + 1 == kLanes ? 1 << (kBits - 1) : 0));
+  }
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    Word word;
+    std::memcpy(&word, packed + i * kBits / 8, sizeof word);
+    const auto code = reinterpret_cast<Levels>((Codes{} + (static_cast<std::uint32_t>(word) ^ kSign)) & masks);
+    const Lanes value = (__builtin_convertvector(code, Lanes) * back - offset) * scale;
+    auto* at = reinterpret_cast<Lanes*>(sum + i);
+    *at = first ? value : *at + value;
+  }
+  for (; i < count; ++i) {
+    const std::uint32_t code = static_cast<std::uint32_t>(packed[i * kBits / 8]) >> (i * kBits % 8) & kMask;
+    const float value = value_of<kBits>(static_cast<std::int32_t>(code), scale);
+    sum[i] = first ? value : sum[i] + value;
+  }
+}
+
+PANTHER_VECTORISED void decode_bytes(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = value_of<8>(static_cast<std::int32_t>(packed[i]), scale);
+    sum[i] = first ? value : sum[i] + value;
+  }
+}
+
+template <int kBits>
+PANTHER_VECTORISED void decode_groups(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
   const std::int64_t groups = (count + 7) / 8;
   std::byte bytes[kPiece + 8];
   std::memcpy(bytes, packed, static_cast<std::size_t>(groups * kBits));
@@ -232,10 +295,18 @@ PANTHER_VECTORISED void decode_piece(const std::byte* packed, std::int64_t count
   std::uint8_t codes[kPiece];
   std::memcpy(codes, words, static_cast<std::size_t>(8 * groups));
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int32_t level = kBits == 1 ? 2 * codes[i] - 1 : codes[i] - kOffset;
-    const float value = scale * static_cast<float>(level);
+    const float value = value_of<kBits>(codes[i], scale);
     sum[i] = first ? value : sum[i] + value;
   }
+}
+
+template <int kBits>
+void decode_piece(const std::byte* packed, std::int64_t count, float scale, bool first, float* sum) {
+  if constexpr (kBits == 1) decode_words<kBits, std::uint8_t>(packed, count, scale, first, sum);
+  else if constexpr (kBits == 2) decode_words<kBits, std::uint16_t>(packed, count, scale, first, sum);
+  else if constexpr (kBits == 4) decode_words<kBits, std::uint32_t>(packed, count, scale, first, sum);
+  else if constexpr (kBits == 8) decode_bytes(packed, count, scale, first, sum);
+  else decode_groups<kBits>(packed, count, scale, first, sum);
 }
 
 template <int kBits>

@@ -112,7 +112,8 @@ void expect_nothing_lost(const Variant& variant, int p, const std::vector<Gradie
       double largest = 0;
       for (int rank = 0; rank < p; ++rank) {
         const std::vector<double>& given = brought.at(rank, static_cast<std::int64_t>(s), slot, compressed);
-        const std::vector<float> before = residual_of(states[rank][s], all[slot].name, numel), after = residual_of(states[rank][s + 1], all[slot].name, numel);
+        const std::vector<float> before = residual_of(states[rank][s], all[slot].name, numel);
+        const std::vector<float> after = residual_of(states[rank][s + 1], all[slot].name, numel);
         for (std::size_t i = 0; i < expected.size(); ++i) {
           const double sum = given[i] + static_cast<double>(before[i]);
           largest = std::max(largest, std::abs(sum));
@@ -131,10 +132,12 @@ void expect_nothing_lost(const Variant& variant, int p, const std::vector<Gradie
 
 TEST_P(CodecContract, NothingIsLost) { expect_nothing_lost(variant(), ranks(), slots(), normal_value, 4); }
 
-/// From one element to a million: below a block, a word or a piece of the transform, at their edges and across them, and between gradients that travel exactly.
+/// From one element to a million: below a block, a word or a piece of the transform, at their edges and across them, and between
+/// gradients that travel exactly.
 TEST(CodecContractTest, NothingIsLostAtAnySize) {
   const Gradient uniform = [](int rank, std::int64_t s, std::int64_t slot, std::int64_t i) {
-    const std::uint64_t word = mix64(mix64(static_cast<std::uint64_t>(rank * 64 + s), static_cast<std::uint64_t>(slot)), static_cast<std::uint64_t>(i));
+    const std::uint64_t key = mix64(static_cast<std::uint64_t>(rank * 64 + s), static_cast<std::uint64_t>(slot));
+    const std::uint64_t word = mix64(key, static_cast<std::uint64_t>(i));
     return static_cast<double>(static_cast<std::int32_t>(word >> 32)) * 0x1p-31;
   };
   for (Variant variant : variants()) {
@@ -143,7 +146,8 @@ TEST(CodecContractTest, NothingIsLostAtAnySize) {
     variant.settings.rank = std::min<std::int64_t>(variant.settings.rank, 2);
     std::vector<GradientSlot> all;
     for (const std::int64_t numel : {1, 2, 8, 128, 1025}) all.push_back(vector(concat("v", numel), numel));
-    for (const auto& [rows, columns] : {std::pair{2, 2}, {2, 4}, {3, 5}, {7, 9}, {8, 8}, {5, 13}, {25, 41}, {63, 65}, {64, 64}, {17, 241}, {1000, 1000}}) {
+    for (const auto& [rows, columns] : {std::pair{2, 2}, {2, 4}, {3, 5}, {7, 9}, {8, 8}, {5, 13}, {25, 41}, {63, 65}, {64, 64}, {17, 241},
+                                        {1000, 1000}}) {
       all.push_back(matrix(concat("m", rows, "x", columns), rows, columns));
       all.push_back(vector(concat("between", rows, "x", columns), 3));
     }

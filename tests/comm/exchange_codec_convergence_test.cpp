@@ -109,9 +109,9 @@ TEST(CodecConvergenceTest, SignsWithoutFeedbackDoNot) {
 
 /// Two ranks train through one fixed sketch that chooses k elements of the error so far.
 ///
-/// FetchSGD (arXiv 2007.07682, algorithm 1) keeps that error in sketch space, sends what it *estimated* and subtracts the sketch of that: the noise of the estimates
-/// comes back as error, and on a flat spectrum it grows without bound. With `exact` the error itself is kept, and the chosen values are what is sent and subtracted:
-/// the same cells, estimates and choices otherwise.
+/// FetchSGD (arXiv 2007.07682, algorithm 1) keeps that error in sketch space, sends what it *estimated* and subtracts the sketch of that:
+/// the noise of the estimates comes back as error, and on a flat spectrum it grows without bound. With `exact` the error itself is kept, and
+/// the chosen values are what is sent and subtracted: the same cells, estimates and choices otherwise.
 double train_through_a_sketch(std::int64_t columns, std::int64_t k, bool exact) {
   const PackKernels& kernels = pack_kernels(DeviceKind::cpu);
   const CountSketch sketch{.rows = 3, .columns = columns, .key = 1};
