@@ -13,6 +13,11 @@ const char* device_name(DeviceKind kind) { return kind == DeviceKind::cuda ? "cu
 
 }  // namespace
 
+void require_store(const GroupOptions& options, const char* backend) {
+  PANTHER_REQUIRE(options.store != nullptr || options.size == 1, "comm.backend = ", backend, " with ", options.size,
+                  " ranks needs a store to meet in; start with `panther train --nproc N`, or set PANTHER_STORE or MASTER_ADDR and MASTER_PORT");
+}
+
 void check_buffer(const Collective& group, const char* operation, const TensorView& view) {
   PANTHER_REQUIRE(view.device.kind == group.device(), place(group, operation), "the buffer is on ", device_name(view.device.kind),
                   ", this backend takes ", device_name(group.device()), " memory");

@@ -1,9 +1,12 @@
 #pragma once
-// The checks every backend makes before it touches a buffer.
+// The checks every backend makes before it connects and before it touches a buffer.
 #include "comm/collective.h"
+#include "comm/group.h"
 
 namespace panther::comm {
 
+/// Throws InvalidArgument where ranks of several processes have no store to meet in.
+void require_store(const GroupOptions& options, const char* backend);
 /// Each throws InvalidArgument naming the operation, the shape and what is needed.
 void check_buffer(const Collective& group, const char* operation, const TensorView& view);
 void check_root(const Collective& group, const char* operation, int root);

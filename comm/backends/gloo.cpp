@@ -13,6 +13,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "comm/backends/arguments.h"
 #include "comm/backends/backends.h"
 #include "comm/backends/listen_address.h"
 #include "comm/backends/message_collective.h"
@@ -209,8 +210,7 @@ std::string why_no_gloo() { return foreign_gloo(); }
 std::unique_ptr<Collective> make_gloo(const GroupOptions& options) {
   const std::string foreign = foreign_gloo();
   PANTHER_CHECK(foreign.empty(), foreign);
-  PANTHER_REQUIRE(options.store != nullptr || options.size == 1, "comm.backend = gloo with ", options.size,
-                  " ranks needs a store to meet in; start with `panther train --nproc N`, or set PANTHER_STORE or MASTER_ADDR and MASTER_PORT");
+  require_store(options, "gloo");
   const Deadline deadline = Deadline::after(options.timeout);
   std::shared_ptr<gloo::transport::Device> device = open_device(address_for(options));
   try {

@@ -375,8 +375,7 @@ std::string why_no_nccl() { return device_count() > 0 ? std::string() : std::str
 std::unique_ptr<Collective> make_nccl(const GroupOptions& options) {
   if (device_count() == 0) fail(ErrorCode::Unsupported, "comm.backend = nccl: ", why_no_cuda());
   PANTHER_REQUIRE(options.device.kind == DeviceKind::cuda, "comm.backend = nccl exchanges device memory, but device = cpu; use gloo or mpi, or device = cuda");
-  PANTHER_REQUIRE(options.store != nullptr || options.size == 1, "comm.backend = nccl with ", options.size,
-                  " ranks needs a store to meet in; start with `panther train --nproc N`, or set PANTHER_STORE or MASTER_ADDR and MASTER_PORT");
+  require_store(options, "nccl");
   const Deadline deadline = Deadline::after(options.timeout);
   set_device(options.device.index);
   const ncclUniqueId id = exchange_id(options, deadline);

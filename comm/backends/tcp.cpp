@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "comm/backends/arguments.h"
 #include "comm/backends/backends.h"
 #include "comm/backends/listen_address.h"
 #include "comm/backends/message_collective.h"
@@ -47,6 +48,12 @@ std::uint64_t random_nonce() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
+Hello hello_in(const char* bytes) {
+  Hello result;
+  std::memcpy(&result, bytes, sizeof(result));
+  return result;
+}
+
 bool send_hello(const tcp::Socket& socket, const Hello& hello, Deadline deadline) {
   return tcp::send_all(socket, std::string(reinterpret_cast<const char*>(&hello), sizeof(hello)), deadline);
 }
@@ -65,11 +72,6 @@ struct Stranger {
     if (count <= 0) return Says::goodbye;
     received += static_cast<std::size_t>(count);
     return received == bytes.size() ? Says::everything : Says::nothing_yet;
-  }
-  Hello hello() const {
-    Hello result;
-    std::memcpy(&result, bytes.data(), sizeof(result));
-    return result;
   }
 };
 
@@ -118,8 +120,7 @@ class Meeting {
       if (tcp::receive_some(socket, answer, deadline_, sizeof(Hello) - answer.size())) continue;
       fail(errno == ETIMEDOUT ? ErrorCode::Timeout : ErrorCode::PeerLost, here(), ": rank ", rank, " did not answer: ", tcp::errno_text(errno), "; ", remedy());
     }
-    Hello hello;
-    std::memcpy(&hello, answer.data(), sizeof(hello));
+    const Hello hello = hello_in(answer.data());
     if (hello.magic != Hello{}.magic || hello.nonce != nonces_[static_cast<std::size_t>(rank)] || hello.rank != rank) {
       fail(ErrorCode::PeerLost, here(), ": something else answers where rank ", rank, " listens; ", remedy());
     }
@@ -131,9 +132,7 @@ class Meeting {
     for (std::vector<int> missing = missing_ranks(); !missing.empty(); missing = missing_ranks()) {
       std::vector<pollfd> polled{{listener_.fd(), POLLIN, 0}};
       for (const Stranger& stranger : strangers) polled.push_back({stranger.socket.fd(), POLLIN, 0});
-      using std::chrono::milliseconds;
-      const auto left = std::chrono::ceil<milliseconds>(std::min<std::chrono::nanoseconds>(deadline_.left(), std::chrono::minutes(1)));
-      ::poll(polled.data(), polled.size(), static_cast<int>(left.count()));
+      ::poll(polled.data(), polled.size(), tcp::poll_milliseconds(deadline_));
       for (std::size_t i = 1; i < polled.size(); ++i) {
         if (polled[i].revents != 0) meet(strangers[i - 1]);
       }
@@ -155,7 +154,7 @@ class Meeting {
     if (says == Stranger::Says::nothing_yet) return;
     tcp::Socket socket = std::move(stranger.socket);
     if (says == Stranger::Says::goodbye) return;
-    const Hello hello = stranger.hello();
+    const Hello hello = hello_in(stranger.bytes.data());
     if (hello.magic != Hello{}.magic || hello.nonce != own_.nonce || hello.rank <= options_.rank || hello.rank >= options_.size) return;
     if (send_hello(socket, {.nonce = own_.nonce, .rank = options_.rank}, deadline_)) peers_[static_cast<std::size_t>(hello.rank)] = std::move(socket);
   }
@@ -180,8 +179,7 @@ class Meeting {
 
 std::unique_ptr<Collective> make_tcp(const GroupOptions& options) {
   if (options.size == 1) return make_message_collective(make_tcp_transport(0, std::vector<tcp::Socket>(1)));
-  PANTHER_REQUIRE(options.store != nullptr, "comm.backend = tcp with ", options.size,
-                  " ranks needs a store to meet in; start with `panther train --nproc N`, or set PANTHER_STORE or MASTER_ADDR and MASTER_PORT");
+  require_store(options, "tcp");
   return make_message_collective(make_tcp_transport(options.rank, Meeting(options, Deadline::after(options.timeout)).run()));
 }
 

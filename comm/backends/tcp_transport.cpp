@@ -1,12 +1,11 @@
 #include "comm/backends/tcp_transport.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <deque>
@@ -24,13 +23,10 @@ struct Message {
   std::size_t moved = 0;     ///< of length and data together
 
   bool finished() const noexcept { return moved == sizeof(length) + bytes; }
-  /// What has not moved yet.
-  std::vector<iovec> rest() {
-    std::vector<iovec> parts;
-    const std::size_t of_data = moved - std::min(moved, sizeof(length));
-    if (moved < sizeof(length)) parts.push_back({reinterpret_cast<std::byte*>(&length) + moved, sizeof(length) - moved});
-    parts.push_back({data + of_data, bytes - of_data});
-    return parts;
+  /// What has not moved yet, of length and of data.
+  std::array<iovec, 2> rest() {
+    const std::size_t of_length = std::min(moved, sizeof(length)), of_data = moved - of_length;
+    return {{{reinterpret_cast<std::byte*>(&length) + of_length, sizeof(length) - of_length}, {data + of_data, bytes - of_data}}};
   }
 };
 
@@ -44,8 +40,7 @@ struct Peer {
 
 class TcpTransport final : public Transport {
  public:
-  TcpTransport(int rank, std::vector<tcp::Socket> sockets) : rank_(rank), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), peers_(sockets.size()) {
-    if (!wake_.open()) fail(ErrorCode::Io, "cannot make an eventfd: ", tcp::errno_text(errno));
+  TcpTransport(int rank, std::vector<tcp::Socket> sockets) : rank_(rank), peers_(sockets.size()) {
     for (std::size_t i = 0; i < sockets.size(); ++i) peers_[i].socket = std::move(sockets[i]);
   }
 
@@ -69,9 +64,7 @@ class TcpTransport final : public Transport {
 
   void abort() noexcept override {
     aborted_ = true;
-    const std::uint64_t one = 1;
-    // A full counter wakes as well.
-    [[maybe_unused]] const ssize_t written = ::write(wake_.fd(), &one, sizeof(one));
+    wake_.wake();
   }
 
   bool close() noexcept override {
@@ -108,7 +101,7 @@ class TcpTransport final : public Transport {
 
   /// Moves one message as far as its socket lets it; false when the socket has to be waited for.
   bool move(int rank, Message& message, bool sending) {
-    std::vector<iovec> parts = message.rest();
+    std::array<iovec, 2> parts = message.rest();
     msghdr header{};
     header.msg_iov = parts.data();
     header.msg_iovlen = parts.size();
@@ -156,7 +149,6 @@ class TcpTransport final : public Transport {
 
   /// Until some socket is ready, the deadline or abort(); then moves what can move.
   void wait_for_any(Deadline deadline) {
-    using std::chrono::milliseconds;
     polled_.assign({{wake_.fd(), POLLIN, 0}});
     polled_ranks_.assign({rank_});
     for (int i = 0; i < size(); ++i) {
@@ -165,8 +157,7 @@ class TcpTransport final : public Transport {
       polled_.push_back({peer.socket.fd(), peer.events(), 0});
       polled_ranks_.push_back(i);
     }
-    const auto left = std::chrono::ceil<milliseconds>(std::min<std::chrono::nanoseconds>(deadline.left(), std::chrono::minutes(1)));
-    if (::poll(polled_.data(), polled_.size(), static_cast<int>(left.count())) <= 0) return;
+    if (::poll(polled_.data(), polled_.size(), tcp::poll_milliseconds(deadline)) <= 0) return;
     for (std::size_t i = 1; i < polled_.size(); ++i) {
       if ((polled_[i].revents & ~POLLOUT) != 0) pull(polled_ranks_[i]);
       if ((polled_[i].revents & ~POLLIN) != 0) push(polled_ranks_[i]);
@@ -174,7 +165,7 @@ class TcpTransport final : public Transport {
   }
 
   int rank_;
-  tcp::Socket wake_;
+  tcp::Waker wake_;
   std::vector<Peer> peers_;  ///< by rank
   std::vector<pollfd> polled_;
   std::vector<int> polled_ranks_;

@@ -1,6 +1,5 @@
 #include "comm/exchange/node_levels.h"
 
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "comm/gather_integers.h"
+#include "core/env.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "kernels/philox.h"
@@ -38,9 +38,7 @@ std::vector<int> nodes_of(const HierarchyConfig& config, std::span<const std::in
 }
 
 std::int64_t host_number() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  std::string text = name;
+  std::string text = host_name();
   std::string boot;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   text += boot;

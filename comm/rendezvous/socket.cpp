@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,10 +41,8 @@ void send_at_once(int fd) {
 /// 1 when ready, 0 at the deadline (errno ETIMEDOUT), -1 on an error.
 int await(int fd, short events, Deadline deadline) {
   for (;;) {
-    using std::chrono::milliseconds;
-    const auto left = std::chrono::ceil<milliseconds>(std::min<std::chrono::nanoseconds>(deadline.left(), std::chrono::minutes(1)));
     pollfd entry{fd, events, 0};
-    const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
+    const int ready = ::poll(&entry, 1, poll_milliseconds(deadline));
     if (ready > 0) return 1;
     if (ready < 0 && errno != EINTR) return -1;
     if (ready == 0 && deadline.passed()) {
@@ -71,7 +70,22 @@ Socket try_connect(const addrinfo& address, Deadline connect_by) {
 
 }  // namespace
 
+int poll_milliseconds(Deadline deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min<std::chrono::nanoseconds>(deadline.left(), std::chrono::minutes(1)));
+  return static_cast<int>(left.count());
+}
+
 std::string errno_text(int error) { return std::generic_category().message(error); }
+
+Waker::Waker() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!event_.open()) fail(ErrorCode::Io, "cannot make an eventfd: ", errno_text(errno));
+}
+
+void Waker::wake() noexcept {
+  const std::uint64_t one = 1;
+  // A full counter is readable as well.
+  [[maybe_unused]] const ssize_t written = ::write(event_.fd(), &one, sizeof(one));
+}
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {

@@ -1,5 +1,5 @@
 #pragma once
-// Sockets of the TCP store and of the tcp backend: an owned descriptor, connect until a deadline, listen, accept.
+// Sockets of the TCP store and of the tcp backend: an owned descriptor, connect until a deadline, listen, accept, wake a poll.
 #include <string>
 
 #include "comm/deadline.h"
@@ -26,6 +26,18 @@ class PANTHER_COMM_API Socket {
   int fd_ = -1;
 };
 
+/// Ends a poll() from another thread: its descriptor is readable once wake() was called, for good.
+class PANTHER_COMM_API Waker {
+ public:
+  /// Throws Io when the process has no descriptor left.
+  Waker();
+  int fd() const noexcept { return event_.fd(); }
+  void wake() noexcept;
+
+ private:
+  Socket event_;
+};
+
 /// A connected, non-blocking socket without delay of small messages. Tries again until the deadline while nobody listens. Throws Io saying that `whom` cannot
 /// be reached.
 PANTHER_COMM_API Socket connect_to(const std::string& whom, const std::string& host, int port, Deadline connect_by);
@@ -37,6 +49,8 @@ PANTHER_COMM_API Socket accept_from(const Socket& listener);
 PANTHER_COMM_API bool send_all(const Socket& socket, const std::string& bytes, Deadline deadline);
 /// Appends at least one and at most `most` bytes to `buffer`; false with errno set when the connection is gone or the deadline passed (ETIMEDOUT).
 PANTHER_COMM_API bool receive_some(const Socket& socket, std::string& buffer, Deadline deadline, std::size_t most = std::string::npos);
+/// What poll() is given to wait until the deadline, in milliseconds: a minute at most, so that the clock is asked again.
+PANTHER_COMM_API int poll_milliseconds(Deadline deadline);
 /// errno as text.
 PANTHER_COMM_API std::string errno_text(int error);
 

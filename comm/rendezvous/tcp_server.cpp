@@ -1,7 +1,5 @@
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <list>
@@ -34,15 +32,12 @@ struct Connection {
 /// One thread owns every socket and the values; only `stop_` is touched from outside.
 struct TcpStoreServer::Impl {
   Impl(int wanted_port, const std::string& address)
-      : port(wanted_port), listener(listen(address, port)), stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!stop.open()) fail(ErrorCode::Io, "cannot make an eventfd: ", tcp::errno_text(errno));
+      : port(wanted_port), listener(listen(address, port)) {
     thread = std::thread([this] { serve(); });
   }
 
   ~Impl() {
-    const std::uint64_t one = 1;
-    // The counter of an eventfd that is written once cannot be full.
-    [[maybe_unused]] const ssize_t written = ::write(stop.fd(), &one, sizeof(one));
+    stop.wake();
     thread.join();
   }
 
@@ -176,7 +171,7 @@ struct TcpStoreServer::Impl {
 
   int port;
   tcp::Socket listener;
-  tcp::Socket stop;
+  tcp::Waker stop;
   std::list<Connection> connections;
   std::map<std::string, std::string> values;
   std::thread thread;
