@@ -7,6 +7,7 @@
 
 #include "comm/group.h"
 #include "core/error.h"
+#include "tests/comm/backend_why_not.h"
 #include "tests/comm/coded_values.h"
 #include "tests/comm/rank_world.h"
 
@@ -19,13 +20,6 @@ struct Instance {
   std::string backend;
   int ranks;
 };
-
-std::string why_not(const std::string& backend) {
-  for (const BackendStatus& status : backend_statuses()) {
-    if (status.name == backend) return status.why_not;
-  }
-  return {};
-}
 
 class CollectiveContract : public ::testing::TestWithParam<Instance> {
  protected:

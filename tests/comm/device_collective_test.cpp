@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/kernel_set.h"
+#include "tests/comm/backend_why_not.h"
 #include "tests/comm/coded_values.h"
 #include "tests/comm/collective_contract.h"
 #include "tests/comm/host_facade.h"
@@ -33,9 +34,7 @@ class DeviceCollective : public ::testing::TestWithParam<std::pair<const char*, 
  protected:
   void SetUp() override {
     if (device_count() == 0) GTEST_SKIP() << "no device: " << why_no_cuda();
-    for (const BackendStatus& status : backend_statuses()) {
-      if (status.name == GetParam().first && !status.why_not.empty()) GTEST_SKIP() << status.name << ": " << status.why_not;
-    }
+    if (const std::string reason = why_not(GetParam().first); !reason.empty()) GTEST_SKIP() << GetParam().first << ": " << reason;
   }
 
   void on_every_rank(const std::function<void(Collective&)>& body) {
@@ -83,9 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, DeviceCollective,
 class NcclTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (const BackendStatus& status : backend_statuses()) {
-      if (status.name == "nccl" && !status.why_not.empty()) GTEST_SKIP() << "nccl: " << status.why_not;
-    }
+    if (const std::string reason = why_not("nccl"); !reason.empty()) GTEST_SKIP() << "nccl: " << reason;
   }
 };
 

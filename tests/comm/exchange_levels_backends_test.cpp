@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "comm/rendezvous/store.h"
+#include "tests/comm/backend_why_not.h"
 #include "tests/comm/levels_world.h"
 #include "tests/comm/rank_world.h"
 
@@ -16,9 +17,7 @@ using namespace testing;  // NOLINT: the test's own vocabulary
 class LevelsOver : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    for (const BackendStatus& status : backend_statuses()) {
-      if (status.name == GetParam() && !status.why_not.empty()) GTEST_SKIP() << GetParam() << ": " << status.why_not;
-    }
+    if (const std::string reason = why_not(GetParam()); !reason.empty()) GTEST_SKIP() << GetParam() << ": " << reason;
   }
   static void on_ranks(const Nodes& nodes, const std::function<void(Collective&, const std::function<void()>& leave)>& body) {
     make_rank_world(GetParam(), static_cast<int>(nodes.size()))->run(body);
@@ -73,9 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, LevelsOver, ::testing::ValuesIn(backends()), 
 
 /// comm.deterministic: sums in rank order at each level, so the same bits over gloo as among threads.
 TEST(LevelsDeterministic, GivesTheSameBitsOnEveryBackend) {
-  for (const BackendStatus& status : backend_statuses()) {
-    if (status.name == "gloo" && !status.why_not.empty()) GTEST_SKIP() << "gloo: " << status.why_not;
-  }
+  if (const std::string reason = why_not("gloo"); !reason.empty()) GTEST_SKIP() << "gloo: " << reason;
   constexpr int kRanks = 5;
   const Nodes nodes{0, 0, 0, 1, 1};
   const std::vector<GradientSlot> large{matrix("large", 300, 300), vector("bias", 37)};  // beyond where gloo's ring begins

@@ -9,6 +9,7 @@
 #include "comm/group.h"
 #include "kernels/element/half.h"
 #include "kernels/philox.h"
+#include "tests/comm/backend_why_not.h"
 #include "tests/comm/exchange_world.h"
 #include "tests/comm/rank_world.h"
 
@@ -46,9 +47,7 @@ class Ordered : public ::testing::TestWithParam<std::tuple<std::string, int>> {}
 
 TEST_P(Ordered, HasTheBitsOfTheLoopOverRanks) {
   const auto& [backend, ranks] = GetParam();
-  for (const BackendStatus& status : backend_statuses()) {
-    if (status.name == backend && !status.why_not.empty()) GTEST_SKIP() << backend << ": " << status.why_not;
-  }
+  if (const std::string reason = why_not(backend); !reason.empty()) GTEST_SKIP() << backend << ": " << reason;
   const int count_of_ranks = ranks;
   make_rank_world(backend, ranks)->run([&](Collective& group, const auto&) {
     const auto sums = ordered(group);

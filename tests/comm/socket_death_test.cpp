@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/exit_code.h"
 #include "core/scratch_folder.h"
+#include "tests/comm/backend_why_not.h"
 #include "tests/comm/coded_values.h"
 
 namespace panther::comm::testing {
@@ -23,9 +24,7 @@ using std::chrono::milliseconds;
 class SocketDeath : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    for (const BackendStatus& status : backend_statuses()) {
-      if (status.name == GetParam() && !status.why_not.empty()) GTEST_SKIP() << GetParam() << ": " << status.why_not;
-    }
+    if (const std::string reason = why_not(GetParam()); !reason.empty()) GTEST_SKIP() << GetParam() << ": " << reason;
   }
 
   std::unique_ptr<Collective> join(int rank, int size, milliseconds timeout, const std::string& generation = "0/") {
