@@ -1,7 +1,6 @@
-#include <immintrin.h>
-
 #include <cstddef>
 
+#include "kernels/cpu/line.h"
 #include "kernels/cpu/sign_table_steps.h"
 #include "kernels/cpu/tile_kernels.h"
 
@@ -12,48 +11,36 @@
 namespace panther::cpu {
 namespace {
 
-template <class T> struct Line;
-template <> struct Line<float> {
-  using type = __m512;
-  static type load(const void* from) { return _mm512_load_ps(from); }
-  static void store(void* to, type value) { _mm512_store_ps(to, value); }
-};
-template <> struct Line<double> {
-  using type = __m512d;
-  static type load(const void* from) { return _mm512_load_pd(from); }
-  static void store(void* to, type value) { _mm512_store_pd(to, value); }
-};
-
 template <class T>
 void build(const T* x, T* tables) {
-  using L = Line<T>;
-  using V = typename L::type;
+  using V = typename Line<T>::type;
   constexpr std::int64_t rows = kTableRows<T>;
   for (std::int64_t g = 0; g < kTables; ++g, x += kTableGroup * rows, tables += kTableEntries * rows) {
-    const V a = L::load(x), b = L::load(x + rows), c = L::load(x + 2 * rows), d = L::load(x + 3 * rows);
+    const auto line = [x](std::int64_t i) { return *reinterpret_cast<const V*>(x + i * rows); };
+    const V a = line(0), b = line(1), c = line(2), d = line(3);
     const V first[4] = {a + b, b - a, a - b, -a - b}, second[4] = {c + d, d - c, c - d, -c - d};
 #pragma GCC unroll 16
-    for (int entry = 0; entry < kTableEntries; ++entry) L::store(tables + entry * rows, first[entry % 4] + second[entry / 4]);
+    for (int entry = 0; entry < kTableEntries; ++entry) *reinterpret_cast<V*>(tables + entry * rows) = first[entry % 4] + second[entry / 4];
   }
 }
 
 template <class T, bool lift>
 void add(const T* tables, const std::uint8_t* index, std::int64_t stride, std::int64_t outputs, T* sums) {
-  using L = Line<T>;
+  using V = typename Line<T>::type;
   constexpr std::int64_t rows = kTableRows<T>;
   for (std::int64_t o = 0; o < outputs; o += kSumsAtOnce, sums += kSumsAtOnce * rows) {
-    typename L::type sum[kSumsAtOnce];
+    V sum[kSumsAtOnce];
 #pragma GCC unroll 6
-    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) sum[i] = L::load(sums + i * rows);
+    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) sum[i] = *reinterpret_cast<const V*>(sums + i * rows);
     const std::uint8_t* chosen = index + (lift ? o : o * stride);
     const auto* table = reinterpret_cast<const std::byte*>(tables);
 #pragma GCC unroll 2
     for (std::int64_t g = 0; g < kTables; ++g, table += kTableEntries * 64, chosen += lift ? stride : 1) {
 #pragma GCC unroll 6
-      for (std::int64_t i = 0; i < kSumsAtOnce; ++i) sum[i] += L::load(table + std::size_t{8} * chosen[lift ? i : i * stride]);
+      for (std::int64_t i = 0; i < kSumsAtOnce; ++i) sum[i] += *reinterpret_cast<const V*>(table + std::size_t{8} * chosen[lift ? i : i * stride]);
     }
 #pragma GCC unroll 6
-    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) L::store(sums + i * rows, sum[i]);
+    for (std::int64_t i = 0; i < kSumsAtOnce; ++i) *reinterpret_cast<V*>(sums + i * rows) = sum[i];
   }
 }
 

@@ -1,5 +1,4 @@
-#include <immintrin.h>
-
+#include "kernels/cpu/line.h"
 #include "kernels/cpu/sparse_scatter_steps.h"
 #include "kernels/cpu/tile_kernels.h"
 
@@ -10,41 +9,26 @@
 namespace panther::cpu {
 namespace {
 
-template <class T> struct Line;
-template <> struct Line<float> {
-  using type = __m512;
-  static type load(const float* from) { return _mm512_loadu_ps(from); }
-  static void store(float* to, type value) { _mm512_storeu_ps(to, value); }
-  static type all(float value) { return _mm512_set1_ps(value); }
-};
-template <> struct Line<double> {
-  using type = __m512d;
-  static type load(const double* from) { return _mm512_loadu_pd(from); }
-  static void store(double* to, type value) { _mm512_storeu_pd(to, value); }
-  static type all(double value) { return _mm512_set1_pd(value); }
-};
-
 template <class T, bool weighted>
 void add_runs(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums, LinesAhead& next) {
-  using L = Line<T>;
+  using V = typename Line<T>::loose;
   constexpr std::int64_t half = kWideLanes<T> / 2;
   LinesAhead ahead = next;
   for (std::uint32_t r = first; r < last; ++r) {
     const PatternRun run = chunk.run[r];
     T* const sum = sums + std::int64_t{run.minor} * kWideLanes<T>;
-    typename L::type s0 = L::load(sum), s1 = L::load(sum + half);
+    V s0 = *reinterpret_cast<const V*>(sum), s1 = *reinterpret_cast<const V*>(sum + half);
     for (std::uint32_t e = run.begin; e < run.end; ++e) {
       const std::uint32_t entry = chunk.entry[e];
       const T* const row = packed + std::int64_t{entry & ~kNegativeEntry} * kWideLanes<T>;
       T value = kSign<T>[entry / kNegativeEntry];
       if constexpr (weighted) value *= static_cast<T>(chunk.magnitude[e]);
-      const typename L::type factor = L::all(value);
-      s0 += factor * L::load(row);
-      s1 += factor * L::load(row + half);
+      s0 += value * *reinterpret_cast<const V*>(row);
+      s1 += value * *reinterpret_cast<const V*>(row + half);
       if ((e & 1u) == 0) ahead.ask();
     }
-    L::store(sum, s0);
-    L::store(sum + half, s1);
+    *reinterpret_cast<V*>(sum) = s0;
+    *reinterpret_cast<V*>(sum + half) = s1;
   }
   next = ahead;
 }
@@ -57,25 +41,24 @@ void add_wide(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last
 /// A row's piece stays in eight registers while its entries are added: it is read once, and read ahead of its turn.
 template <class T, bool weighted>
 void add_row_entries(const PatternChunk& chunk, const T* a, std::int64_t stride, T* sums) {
-  using L = Line<T>;
+  using V = typename Line<T>::loose;
   constexpr std::int64_t lanes = kPieceLanes<T> / 8, ahead = 24;
   for (std::uint32_t e = 0; e < chunk.runs;) {
     const std::uint32_t major = chunk.entry[e] & ~kNegativeEntry;
     const T* const row = a + major * stride;
-    typename L::type x[8];
+    V x[8];
 #pragma GCC unroll 8
     for (int v = 0; v < 8; ++v) {
       __builtin_prefetch(row + ahead * stride + v * lanes);
-      x[v] = L::load(row + v * lanes);
+      x[v] = *reinterpret_cast<const V*>(row + v * lanes);
     }
     do {
       const std::uint32_t entry = chunk.entry[e];
       T value = kSign<T>[entry / kNegativeEntry];
       if constexpr (weighted) value *= static_cast<T>(chunk.magnitude[e]);
-      const typename L::type factor = L::all(value);
       T* const sum = sums + std::int64_t{chunk.run[e].minor} * kPieceLanes<T>;
 #pragma GCC unroll 8
-      for (int v = 0; v < 8; ++v) L::store(sum + v * lanes, L::load(sum + v * lanes) + factor * x[v]);
+      for (int v = 0; v < 8; ++v) *reinterpret_cast<V*>(sum + v * lanes) += value * x[v];
     } while (++e < chunk.runs && (chunk.entry[e] & ~kNegativeEntry) == major);
   }
 }

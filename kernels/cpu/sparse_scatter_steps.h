@@ -31,7 +31,7 @@ template <class T> inline constexpr T kSign[2] = {1, -1};
 template <class T>
 using AddWide = void (*)(const PatternChunk& chunk, std::uint32_t first, std::uint32_t last, const T* packed, T* sums, LinesAhead& next);
 
-/// Columns of a piece of scatter_rows(): half a KiB.
+/// Columns of a piece of RowScatter: half a KiB.
 template <class T> inline constexpr std::int64_t kPieceLanes = 512 / static_cast<std::int64_t>(sizeof(T));
 
 /// sums[minor][kPieceLanes] += the entries of an unsorted chunk, whose rows of kPieceLanes contiguous elements begin at `a` and lie `stride` apart.

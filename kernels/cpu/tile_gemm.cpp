@@ -61,6 +61,24 @@ bool worthwhile(const TensorView& a_MK, const TensorView& c_MN) noexcept {
   return c_MN.shape[0] >= kSmallestRows && c_MN.shape[1] >= kSmallestColumns && a_MK.shape[1] >= kSmallestDepth;
 }
 
+/// How tiles take a product that they are faster at.
+enum class TiledAs : std::uint8_t {
+  nothing,  ///< they are not
+  rows,     ///< as it is
+  columns,  ///< c stored by columns: as c^T = b^T a^T, or transposed at the end
+};
+
+/// OpenBLAS with its AVX2 kernels is slower where tiles of AVX-512 are chosen at all (tile_form()); AVX2's own tiles are no faster than those.
+TiledAs tiled_as(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N, TileSizes sizes) noexcept {
+  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
+  if (!faster || a_MK.shape[1] < kLeastFasterDepth) return TiledAs::nothing;
+  const auto fits = [sizes](const TensorView& a, const TensorView& b, const TensorView& c, const TensorView& bias) {
+    return readable(a, b, c, bias) && (sizes == TileSizes::all || worthwhile(a, c));
+  };
+  if (fits(a_MK, b_KN, c_MN, bias_N)) return TiledAs::rows;
+  return bias_N.data == nullptr && fits(b_KN.transposed(), a_MK.transposed(), c_MN.transposed(), {}) ? TiledAs::columns : TiledAs::nothing;
+}
+
 /// Memory of `count` workers, kept by the calling thread: allocated where an exception may be thrown, and not anew at every call.
 TileMemory* worker_memory(std::int64_t count) {
   thread_local std::unique_ptr<TileMemory[]> kept;
@@ -149,19 +167,15 @@ bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, dou
   return true;
 }
 
-// The vendor's kernels keep to AVX2 where tiles of AVX-512 are chosen at all; AVX2's own tiles are no faster than those.
 bool tiles_are_faster(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N, TileSizes sizes) noexcept {
-  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
-  if (!faster || a_MK.shape[1] < kLeastFasterDepth) return false;
-  const bool all = sizes == TileSizes::all;
-  return (readable(a_MK, b_KN, c_MN, bias_N) && (all || worthwhile(a_MK, c_MN))) ||
-         (bias_N.data == nullptr && readable(b_KN, a_MK, c_MN.transposed(), {}) && (all || worthwhile(a_MK, c_MN.transposed())));
+  return tiled_as(a_MK, b_KN, c_MN, bias_N, sizes) != TiledAs::nothing;
 }
 
 bool tile_gemm_any_layout(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, const TensorView& bias_N,
                           TileSizes sizes) {
-  if (!tiles_are_faster(a_MK, b_KN, c_MN, bias_N, sizes)) return false;
-  if (readable(a_MK, b_KN, c_MN, bias_N) && (sizes == TileSizes::all || worthwhile(a_MK, c_MN))) multiply(alpha, a_MK, b_KN, beta, c_MN, bias_N);
+  const TiledAs as = tiled_as(a_MK, b_KN, c_MN, bias_N, sizes);
+  if (as == TiledAs::nothing) return false;
+  if (as == TiledAs::rows) multiply(alpha, a_MK, b_KN, beta, c_MN, bias_N);
   else if (worth_transposing(a_MK, beta, c_MN)) multiply_then_transpose(alpha, a_MK, b_KN, c_MN);
   else multiply(alpha, b_KN.transposed(), a_MK.transposed(), beta, c_MN.transposed(), {});
   return true;
