@@ -1,14 +1,18 @@
 #pragma once
 // Kernels of gradient compression: packed low-bit elements, low-rank factors, selections; with error feedback fused in.
 //
-// All memory is contiguous f32 unless said otherwise, and 4-byte aligned. `residual` is what earlier steps left (null: none);
-// v = gradient + residual. Results do not depend on the number of threads; nothing is allocated.
+// All memory is contiguous f32 on the set's device unless said otherwise, and 4-byte aligned. `residual` is what earlier steps left (null: none);
+// v = gradient + residual. Results do not depend on the number of threads and on a device are the same at every run; nothing is allocated. CUDA entries
+// queue on the stream and return; nothing of theirs waits for the host, so that a CUDA graph can hold them.
+//
+// `alarm` (null: nobody asks) is one f32 that is 0 before: it becomes nan where v holds nan or inf anywhere, else it stays.
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "kernels/export.h"
 #include "kernels/philox.h"
+#include "kernels/stream.h"
 #include "kernels/view.h"
 
 namespace panther {
@@ -46,6 +50,18 @@ struct ProjectArguments {
   float* projected_RM = nullptr;     ///< v factor^T
 };
 
+/// Columns made orthonormal in place: Cholesky QR twice with the Gram matrix in f64 (CholeskyQR2, Fukaya et al., ScalA 2014). A column that depends on those
+/// before it (relative distance below 1e-5) becomes zero or, with `complete`, starts again at random: uniform by (key, step, column, element).
+struct OrthonormalizeArguments {
+  float* factor_RM = nullptr;
+  std::int64_t rows = 0;             ///< M
+  std::int64_t rank = 0;
+  double* scratch_RR = nullptr;      ///< rank^2
+  bool complete = false;
+  std::uint64_t key = 0;
+  std::int64_t step = 0;
+};
+
 struct TopKArguments {
   const float* gradient = nullptr;
   const float* residual = nullptr;   ///< may be null
@@ -54,7 +70,7 @@ struct TopKArguments {
   std::int64_t k = 0;                ///< 1 to count
   std::uint32_t* indices = nullptr;  ///< k, ascending
   float* values = nullptr;           ///< v at them
-  std::span<std::uint32_t> scratch;  ///< kTopKScratch long
+  std::uint32_t* scratch = nullptr;  ///< kTopKScratch long
 };
 inline constexpr std::int64_t kTopKSegments = 16;
 inline constexpr std::int64_t kTopKScratch = kTopKSegments * 2048;
@@ -70,6 +86,7 @@ struct SampleArguments {
   std::uint64_t step = 0;
   bool unbiased = false;             ///< multiply by the group's size, the inverse of the probability
   float* values = nullptr;           ///< ceil(count / stride)
+  float* alarm = nullptr;
 };
 
 /// A random orthogonal transform: signs, then the orthonormal Walsh-Hadamard transform of pieces of 4096 elements and, at the end, of the powers of two that
@@ -82,6 +99,7 @@ struct RotateArguments {
   std::uint64_t key = 0;
   std::uint64_t step = 0;
   bool inverse = false;
+  float* alarm = nullptr;            ///< of the result
 };
 
 /// rows x columns cells. Row j adds s_j(i) v[i] to cell h_j(i): blocks of kCountSketchBlock elements keep together (a cell meets elements of equal place in their
@@ -94,6 +112,9 @@ struct CountSketch {
 };
 inline constexpr std::int64_t kCountSketchBlock = 64;
 inline constexpr int kCountSketchMostRows = 5;
+/// Sources that dequantize_sum takes in one call.
+inline constexpr std::size_t kMostQuantizedSources = 64;
+inline constexpr std::int64_t kEnergyScratch = 512;
 
 struct CountSketchInsert {
   CountSketch sketch;
@@ -110,67 +131,94 @@ struct PackKernels {
   /// ||v||^2 (1 - cos^2(v, level)): contractive for every input. One bit: scale = ||v||_1 / count (signSGD with error feedback,
   /// arXiv 1901.09847). Stochastic: scale = max |v| / L and unbiased rounding (QSGD with the maximum norm, arXiv 1610.02132;
   /// TernGrad for two bits). A block with nan or inf gets a nan scale.
-  void (*quantize)(const QuantizeArguments& arguments) = nullptr;
-  /// out[i] = sum over sources, in their order, of the decoded element.
-  void (*dequantize_sum)(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) = nullptr;
+  void (*quantize)(const QuantizeArguments& arguments, Stream stream) = nullptr;
+  /// out[i] (+ what it was, with `add`) = sum over at most kMostQuantizedSources sources, in their order, of the decoded element.
+  void (*dequantize_sum)(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, bool add, float* out,
+                         Stream stream) = nullptr;
 
-  void (*project)(const ProjectArguments& arguments) = nullptr;
+  void (*project)(const ProjectArguments& arguments, Stream stream) = nullptr;
   /// projected_RN = factor_RM v_MN.
   void (*project_transposed)(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM,
-                             float* projected_RN) = nullptr;
+                             float* projected_RN, Stream stream) = nullptr;
   /// product = left^T right, M x N. destination = product (may be null); next -= share * product (may be null).
   void (*low_rank_update)(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank,
-                          float* destination, float share, float* next) = nullptr;
-  /// Columns made orthonormal in place: Cholesky QR twice with the Gram matrix in f64 (CholeskyQR2, Fukaya et
-  /// al., ScalA 2014). A column that depends on those before it (relative distance below 1e-5) becomes zero. The same bits on every
-  /// processor. `scratch_RR` is rank^2 long. Returns the number of zero columns.
-  std::int64_t (*orthonormalize)(float* factor_RM, std::int64_t rows, std::int64_t rank, double* scratch_RR) = nullptr;
+                          float* destination, float share, float* next, Stream stream) = nullptr;
+  /// The same bits on every processor and on every GPU.
+  void (*orthonormalize)(const OrthonormalizeArguments& arguments, Stream stream) = nullptr;
+  /// out[0] = tr G and out[1] = ||G||_F^2 of the Gram matrix G of the factor's columns: the sums of the squares and of the fourth powers of its singular values.
+  void (*spectrum)(const float* factor_RM, std::int64_t rows, std::int64_t rank, double* out, Stream stream) = nullptr;
 
   /// The k elements of largest magnitude (nan above inf), ties to the lower index.
-  void (*top_k)(const TopKArguments& arguments) = nullptr;
-  /// Returns false when v holds nan or inf anywhere.
-  bool (*sample)(const SampleArguments& arguments) = nullptr;
+  void (*top_k)(const TopKArguments& arguments, Stream stream) = nullptr;
+  /// Elements by index, all different: out[j] = values[i_j], which become zero there with `clear`; values[i_j] (+)= in[j]. An index of `count` or more is
+  /// skipped and raises the alarm.
+  void (*take_elements)(float* values, const std::uint32_t* indices, std::int64_t k, bool clear, float* out, Stream stream) = nullptr;
+  void (*put_elements)(const float* in, const std::uint32_t* indices, std::int64_t k, bool add, std::int64_t count, float* values, float* alarm,
+                       Stream stream) = nullptr;
+
+  void (*sample)(const SampleArguments& arguments, Stream stream) = nullptr;
   /// out = values at the chosen elements, zero elsewhere.
-  void (*place)(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out) = nullptr;
+  void (*place)(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out, Stream stream) = nullptr;
 
   /// out = keep mean + (1 - keep) gradient.
-  void (*running_mean)(float keep, const float* mean, const float* gradient, std::int64_t count, float* out) = nullptr;
+  void (*running_mean)(float keep, const float* mean, const float* gradient, std::int64_t count, float* out, Stream stream) = nullptr;
 
-  /// Returns false when the result holds nan or inf anywhere.
-  bool (*rotate)(const RotateArguments& arguments) = nullptr;
+  void (*rotate)(const RotateArguments& arguments, Stream stream) = nullptr;
 
-  void (*count_sketch_insert)(const CountSketchInsert& arguments) = nullptr;
+  void (*count_sketch_insert)(const CountSketchInsert& arguments, Stream stream) = nullptr;
   /// out[i] = median over rows of s_j(i) cells[j, h_j(i)]: unbiased for one row, with variance about ||v||^2 / columns (Charikar, Chen, Farach-Colton 2002).
-  void (*count_sketch_estimate)(const CountSketch& sketch, const float* cells, std::int64_t count, float* out) = nullptr;
+  void (*count_sketch_estimate)(const CountSketch& sketch, const float* cells, std::int64_t count, float* out, Stream stream) = nullptr;
 
   /// Bit i%8 of byte i/8: row i holds a bit that is not zero.
-  void (*touched_rows)(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap) = nullptr;
-  /// Rows one after another, and back; other rows stay.
-  void (*gather_rows)(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* packed) = nullptr;
-  void (*scatter_rows)(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN) = nullptr;
+  void (*touched_rows)(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap, Stream stream) = nullptr;
+  /// `count` rows one after another, and back; other rows stay. `rows` is on the device too.
+  void (*gather_rows)(const float* values_MN, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* packed, Stream stream) = nullptr;
+  void (*scatter_rows)(const float* packed, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* values_MN, Stream stream) = nullptr;
+
+  /// Raises the alarm where `values` hold nan or inf.
+  void (*watch)(const float* values, std::int64_t count, float* alarm, Stream stream) = nullptr;
+  /// Raises the alarm where one of `blocks` scales of a quantised message is nan or inf.
+  void (*watch_scales)(const std::byte* packed, std::int64_t blocks, float* alarm, Stream stream) = nullptr;
+  /// *sum += ||v||^2, in a fixed order. `scratch` is kEnergyScratch long.
+  void (*add_energy)(const float* gradient, const float* residual, std::int64_t count, double* sum, double* scratch, Stream stream) = nullptr;
+  /// values *= min(1, bound sqrt(*reference / *energy)), where `energy` is ||values||^2 or that of a larger vector they are a part of; as they are where
+  /// *reference is 0.
+  void (*limit_energy)(float* values, std::int64_t count, const double* energy, const double* reference, double bound, Stream stream) = nullptr;
+  /// `bytes` zeros.
+  void (*clear)(void* memory, std::int64_t bytes, Stream stream) = nullptr;
 };
 
-/// Throws Unsupported where a device has none.
+/// Throws Unsupported with why_no_cuda() where a device has none.
 PANTHER_KERNELS_API const PackKernels& pack_kernels(DeviceKind device);
 
 namespace cpu {
-void quantize(const QuantizeArguments& arguments);
-void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out);
-void project(const ProjectArguments& arguments);
-void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN);
+void quantize(const QuantizeArguments& arguments, Stream stream);
+void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, bool add, float* out, Stream stream);
+void project(const ProjectArguments& arguments, Stream stream);
+void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN,
+                        Stream stream);
 void low_rank_update(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank, float* destination,
-                     float share, float* next);
-std::int64_t orthonormalize(float* factor_RM, std::int64_t rows, std::int64_t rank, double* scratch_RR);
-void top_k(const TopKArguments& arguments);
-bool sample(const SampleArguments& arguments);
-void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out);
-void running_mean(float keep, const float* mean, const float* gradient, std::int64_t count, float* out);
-bool rotate(const RotateArguments& arguments);
-void count_sketch_insert(const CountSketchInsert& arguments);
-void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out);
-void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap);
-void gather_rows(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* packed);
-void scatter_rows(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN);
+                     float share, float* next, Stream stream);
+void orthonormalize(const OrthonormalizeArguments& arguments, Stream stream);
+void spectrum(const float* factor_RM, std::int64_t rows, std::int64_t rank, double* out, Stream stream);
+void top_k(const TopKArguments& arguments, Stream stream);
+void take_elements(float* values, const std::uint32_t* indices, std::int64_t k, bool clear, float* out, Stream stream);
+void put_elements(const float* in, const std::uint32_t* indices, std::int64_t k, bool add, std::int64_t count, float* values, float* alarm,
+                  Stream stream);
+void sample(const SampleArguments& arguments, Stream stream);
+void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out, Stream stream);
+void running_mean(float keep, const float* mean, const float* gradient, std::int64_t count, float* out, Stream stream);
+void rotate(const RotateArguments& arguments, Stream stream);
+void count_sketch_insert(const CountSketchInsert& arguments, Stream stream);
+void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out, Stream stream);
+void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap, Stream stream);
+void gather_rows(const float* values_MN, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* packed, Stream stream);
+void scatter_rows(const float* packed, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* values_MN, Stream stream);
+void watch(const float* values, std::int64_t count, float* alarm, Stream stream);
+void watch_scales(const std::byte* packed, std::int64_t blocks, float* alarm, Stream stream);
+void add_energy(const float* gradient, const float* residual, std::int64_t count, double* sum, double* scratch, Stream stream);
+void limit_energy(float* values, std::int64_t count, const double* energy, const double* reference, double bound, Stream stream);
+void clear(void* memory, std::int64_t bytes, Stream stream);
 }  // namespace cpu
 
 }  // namespace panther
