@@ -1,7 +1,6 @@
 #include "comm/exchange/block_quantizer.h"
 
-#include <cmath>
-#include <cstring>
+#include <algorithm>
 
 #include "comm/exchange/error_feedback.h"
 #include "comm/exchange/gather_wire.h"
@@ -19,9 +18,9 @@ std::vector<std::int64_t> sizes_of(const BucketParts& parts, const QuantizeForma
 class BlockQuantizer final : public Codec {
  public:
   BlockQuantizer(const BlockQuantizerOptions& options, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : format_(options.format), stochastic_(options.stochastic), settings_(settings), rank_(layout.rank), parts_(options.name, layout, settings, allocator),
+      : format_(options.format), stochastic_(options.stochastic), settings_(settings), rank_(layout.rank), parts_(layout, settings, allocator),
         momentum_(parts_, options.momentum, allocator), feedback_(parts_, settings, options.contraction, allocator),
-        wire_(parts_, sizes_of(parts_, options.format), layout, allocator),
+        wire_(parts_, sizes_of(parts_, options.format), layout, allocator), alarm_(allocator, parts_.device()),
         kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
   std::vector<Stage> plan(std::int64_t) const override { return wire_.plan(); }
@@ -34,28 +33,34 @@ class BlockQuantizer final : public Codec {
       const CompressedPart& part = parts_.compressed()[i];
       // Ranks round independently, so that their errors average out.
       const std::uint64_t key = mix64(member_key(part.member, settings_), static_cast<std::uint64_t>(rank_));
-      kernels_.quantize({.format = format_, .gradient = momentum_.take_in(part, kernels_), .residual = feedback_.residual(part), .next = feedback_.next(part),
+      kernels_.quantize({.format = format_, .gradient = momentum_.take_in(part, kernels_, call.stream), .residual = feedback_.residual(part), .next = feedback_.next(part),
                          .count = part.member.numel, .packed = wire_.own_part(i), .stochastic = stochastic_, .key = key,
-                         .step = static_cast<std::uint64_t>(call.step)});
+                         .step = static_cast<std::uint64_t>(call.step)},
+                        call.stream);
     }
     feedback_.after(call);
     return wire_.own();
   }
 
   void decode(std::size_t, const TensorView& wire, const CodecCall& call) override {
-    finite_ = wire_.unpack_exact(wire, call);
+    alarm_.reset(call);
+    wire_.unpack_exact(wire, alarm_, call);
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
       const std::vector<const std::byte*> sources = wire_.sources(wire, i);
-      kernels_.dequantize_sum(format_, sources, part.member.numel, part.values.as<float>());
-      for (const std::byte* source : sources) finite_ = finite_ && scales_finite(source, quantize_blocks(format_, part.member.numel));
+      for (std::size_t first = 0; first < sources.size(); first += kMostQuantizedSources) {
+        const auto some = std::span(sources).subspan(first, std::min(kMostQuantizedSources, sources.size() - first));
+        kernels_.dequantize_sum(format_, some, part.member.numel, first > 0, part.values.as<float>(), call.stream);
+      }
+      for (const std::byte* source : sources) alarm_.watch_scales(source, quantize_blocks(format_, part.member.numel), call);
     }
+    alarm_.spoil(parts_, call);
     parts_.store(call);
   }
 
   bool linear() const override { return parts_.compressed().empty(); }
   bool keeps_bytes() const override { return true; }
-  bool finite() const override { return finite_; }
+  bool finite() const override { return alarm_.quiet(); }
   void commit() override {
     momentum_.commit();
     feedback_.commit();
@@ -71,16 +76,6 @@ class BlockQuantizer final : public Codec {
   }
 
  private:
-  static bool scales_finite(const std::byte* source, std::int64_t blocks) {
-    bool finite = true;
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      float scale;
-      std::memcpy(&scale, source + b * static_cast<std::int64_t>(sizeof(float)), sizeof(float));
-      finite = finite && std::isfinite(scale);
-    }
-    return finite;
-  }
-
   QuantizeFormat format_;
   bool stochastic_;
   CodecSettings settings_;
@@ -89,8 +84,8 @@ class BlockQuantizer final : public Codec {
   GradientMomentum momentum_;
   ErrorFeedback feedback_;
   GatherWire wire_;
+  Alarm alarm_;
   const PackKernels& kernels_;
-  bool finite_ = true;
 };
 
 }  // namespace

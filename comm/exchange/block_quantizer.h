@@ -6,7 +6,6 @@
 namespace panther::comm {
 
 struct BlockQuantizerOptions {
-  const char* name = "";             ///< of the codec, for messages
   QuantizeFormat format;
   bool stochastic = false;
   double contraction = 0.5;          ///< bounds the residual (comm/exchange/error_feedback.h)

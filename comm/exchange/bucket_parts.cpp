@@ -1,10 +1,7 @@
 #include "comm/exchange/bucket_parts.h"
 
 #include <algorithm>
-#include <limits>
 
-#include "core/error.h"
-#include "kernels/element/half.h"
 #include "kernels/philox.h"
 
 namespace panther::comm {
@@ -25,13 +22,6 @@ std::size_t staging_bytes(const CodecLayout& layout, const CodecSettings& settin
   return static_cast<std::size_t>(total) * sizeof(float);
 }
 
-Device cpu_only(const char* codec, const TensorView& bucket) {
-  if (bucket.device.kind != DeviceKind::cpu) {
-    fail(ErrorCode::Unsupported, "the exchange '", codec, "' has kernels for the CPU alone, and the gradients are on a CUDA device; use comm.exchange = \"half\" there");
-  }
-  return bucket.device;
-}
-
 }  // namespace
 
 bool is_large_matrix(const CodecMember& member, const CodecSettings& settings) {
@@ -43,8 +33,8 @@ std::uint64_t member_key(const CodecMember& member, const CodecSettings& setting
   return mix64(static_cast<std::uint64_t>(settings.seed), hash_name(member.name.data(), member.name.size()));
 }
 
-BucketParts::BucketParts(const char* codec, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator, Choice also)
-    : bucket_(layout.bucket), staging_(allocator, staging_bytes(layout, settings, also), cpu_only(codec, layout.bucket), {}) {
+BucketParts::BucketParts(const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator, Choice also)
+    : bucket_(layout.bucket), staging_(allocator, staging_bytes(layout, settings, also), layout.bucket.device, {}) {
   for (const CodecMember& member : layout.members) {
     if (!chosen(member, settings, also)) {
       add_exact(member.offset, member.numel);
@@ -94,21 +84,6 @@ void BucketParts::unpack_exact(const TensorView& wire, const CodecCall& call) co
     call.kernels.cast(wire.slice(at, range.numel), bucket_.slice(range.offset, range.numel), call.stream);
     at += range.numel;
   }
-}
-
-void BucketParts::poison() const {
-  float nan = std::numeric_limits<float>::quiet_NaN();
-  if (!compressed_.empty()) cpu_kernels().cast(TensorView(&nan, DType::f32, {1}), bucket_.slice(compressed_.front().member.offset, 1), {});
-}
-
-bool BucketParts::all_finite(const TensorView& values_f32) {
-  const auto* values = values_f32.as<float>();
-  std::uint32_t largest = 0;
-  for (std::int64_t i = 0; i < values_f32.numel(); ++i) {
-    const std::uint32_t magnitude = bits_of(values[i]) & 0x7fffffffu;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return largest < 0x7f800000u;
 }
 
 }  // namespace panther::comm

@@ -19,10 +19,10 @@ class BucketParts {
  public:
   using Choice = bool (*)(const CodecMember& member, const CodecSettings& settings);
 
-  /// Compresses the matrices of at least settings.min_numel elements for which `also` (may be null) holds. Throws Unsupported for
-  /// buckets that are not on the CPU, naming `codec`.
-  BucketParts(const char* codec, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator, Choice also = nullptr);
+  /// Compresses the matrices of at least settings.min_numel elements for which `also` (may be null) holds.
+  BucketParts(const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator, Choice also = nullptr);
 
+  Device device() const noexcept { return bucket_.device; }
   const std::vector<CompressedPart>& compressed() const noexcept { return compressed_; }
   /// Length of memory that holds all compressed gradients, padding included.
   std::int64_t compressed_numel() const noexcept { return compressed_numel_; }
@@ -36,10 +36,6 @@ class BucketParts {
   /// Between the exact elements of the bucket and exact_numel() contiguous f32.
   void pack_exact(const TensorView& wire, const CodecCall& call) const;
   void unpack_exact(const TensorView& wire, const CodecCall& call) const;
-  /// Makes the bucket say that the step was not finite, whatever decoding made of it.
-  void poison() const;
-  /// No nan, no inf.
-  static bool all_finite(const TensorView& values_f32);
 
  private:
   struct Range {

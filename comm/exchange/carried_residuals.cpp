@@ -2,10 +2,14 @@
 
 #include <array>
 
+#include "comm/exchange/host_state.h"
+
 namespace panther::comm {
 
 void CarriedResiduals::add(const CodecMember& member, const TensorView& bucket, const void* residual) {
-  const TensorView f32(const_cast<void*>(residual), DType::f32, {member.numel});
+  const Workspace staging(allocator_, static_cast<std::size_t>(member.numel) * sizeof(float), bucket.device, Stream{});
+  const TensorView f32(staging.data(), DType::f32, {member.numel}, bucket.device);
+  set_bytes(f32, residual);
   Residual carried{.name = member.name + kResidual, .place = bucket.slice(member.offset, member.numel), .memory = {}, .value = {}};
   carried.memory = std::make_unique<Workspace>(allocator_, static_cast<std::size_t>(carried.place.bytes()), bucket.device, Stream{});
   carried.value = TensorView(carried.memory->data(), bucket.dtype, {member.numel}, bucket.device);
@@ -24,10 +28,10 @@ void CarriedResiduals::add_to(const TensorView& bucket, Stream stream) const {
 
 void CarriedResiduals::save(const StateSink& put) const {
   for (const Residual& carried : residuals_) {
-    std::vector<float> residual(static_cast<std::size_t>(carried.value.numel()));
-    const TensorView f32(residual.data(), DType::f32, {carried.value.numel()});
+    const Workspace staging(allocator_, static_cast<std::size_t>(carried.value.numel()) * sizeof(float), carried.value.device, Stream{});
+    const TensorView f32(staging.data(), DType::f32, {carried.value.numel()}, carried.value.device);
     kernels_.cast(carried.value, f32, {});
-    put(carried.name, f32);
+    put_state(put, carried.name, f32);
   }
 }
 

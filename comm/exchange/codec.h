@@ -57,16 +57,24 @@ struct CodecLayout {
   bool scattered = false;        ///< Bucket::scattered: codecs then plan a reduce_scatter, or the exchange refuses them
 };
 
+class Lane;
+
 /// Facts of one call.
 struct CodecCall {
   const KernelSet& kernels;
   Stream stream;
   std::int64_t step = 0;         ///< committed steps before this one: the same on all ranks, kept by checkpoints
+  Lane* lane = nullptr;          ///< for codecs that must see device memory (read_on_host); null on the CPU
+
+  /// The view's data for the host, after all work queued so far; on a device it blocks the host. Valid until the next call.
+  const void* read_on_host(const TensorView& view) const;
+  /// Later work of the stream finds the view filled. `from` must live until the next step.
+  void write_from_host(void* from, const TensorView& view) const;
 };
 
-/// Named state. `put` is called with memory valid for the call, on the bucket's device.
+/// Named state. `put` is called with host memory valid for the call.
 using StateSink = std::function<void(const std::string& name, const TensorView& value)>;
-/// Fills `value` and returns true, or returns false when there is nothing of that name. Throws InvalidArgument for another size.
+/// Fills `value`, host memory, and returns true, or returns false when there is nothing of that name. Throws InvalidArgument for another size.
 using StateSource = std::function<bool(const std::string& name, const TensorView& value)>;
 
 /// What a codec saw of this rank's gradients when it looked last (comm/exchange/error_feedback.h); negative: nothing, or nobody looked.
@@ -102,7 +110,7 @@ class PANTHER_COMM_API Codec {
   virtual std::uint64_t shared_digest() const { return 0; }
 
   /// After the last decode: false when the codec saw that a rank's gradient held nan or inf. The same on all ranks. Codecs without
-  /// state do not look.
+  /// state do not look, and on a device none does: the verdict is the caller's, by the reduced gradient.
   virtual bool finite() const { return true; }
   virtual void commit() {}
   virtual void rollback() {}

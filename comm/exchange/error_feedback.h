@@ -8,7 +8,9 @@
 // Guard: a compressor with ||v - C(v)||^2 <= (1 - d) ||v||^2 keeps ||e|| below about 2 ||g|| / d. Where the residual grows beyond
 // residual_limit ||g|| / d (a warm start that went wrong, gradients that vanish), it is scaled down to that: looked at every
 // kGuardPeriod steps, by each rank for itself, because residuals are a rank's own.
-#include "comm/exchange/bucket_parts.h"
+#include "comm/exchange/part_state.h"
+#include "comm/exchange/reported_values.h"
+#include "kernels/pack/pack_kernels.h"
 
 namespace panther::comm {
 
@@ -22,38 +24,34 @@ class ErrorFeedback {
   /// `contraction` is the compressor's d. Without settings.error_feedback there is no residual and nothing is kept.
   ErrorFeedback(const BucketParts& parts, const CodecSettings& settings, double contraction, Allocator& allocator);
 
-  bool enabled() const noexcept { return enabled_; }
+  bool enabled() const noexcept { return state_.enabled(); }
   /// The residual that this step adds, and memory for the one it leaves; f32, as long as the part. Null when not enabled.
-  const float* residual(const CompressedPart& part) const noexcept { return enabled_ ? current() + part.start : nullptr; }
-  float* next(const CompressedPart& part) const noexcept { return enabled_ ? other() + part.start : nullptr; }
+  const float* residual(const CompressedPart& part) const noexcept { return state_.current(part); }
+  float* next(const CompressedPart& part) const noexcept { return state_.next(part); }
 
   /// Before the step changes the gradients and after next() is complete: the guard.
   void before(const CodecCall& call);
   void after(const CodecCall& call);
 
   /// True where the guard looks.
-  bool guards(const CodecCall& call) const noexcept { return enabled_ && call.step % kGuardPeriod == 0; }
-  /// What the guard saw last.
-  CodecHealth health() const noexcept { return health_; }
+  bool guards(const CodecCall& call) const noexcept { return enabled() && call.step % kGuardPeriod == 0; }
+  /// What the guard saw last; on a device, what has arrived of it.
+  CodecHealth health() const noexcept;
 
   /// next() becomes residual().
-  void commit() noexcept { flipped_ = !flipped_; }
-  void save(const StateSink& put) const;
-  void load(const StateSource& get);
+  void commit() noexcept { state_.commit(); }
+  void save(const StateSink& put) const { state_.save(put); }
+  void load(const StateSource& get) { state_.load(get); }
 
  private:
-  float* half(bool second) const noexcept { return static_cast<float*>(memory_.data()) + (second ? parts_.compressed_numel() : 0); }
-  float* current() const noexcept { return half(flipped_); }
-  float* other() const noexcept { return half(!flipped_); }
+  void add_energy(const float* gradient, const float* waiting, const CompressedPart& part, std::size_t to, const CodecCall& call) const;
 
   const BucketParts& parts_;
-  bool enabled_ = false;
-  double bound_ = 0;             // of ||e|| / ||g||
-  Workspace memory_;
-  bool flipped_ = false;
-  double gradient_squared_ = 0;
-  double sum_squared_ = 0;       // of gradient and residual
-  CodecHealth health_;
+  const PackKernels& kernels_;
+  double bound_;                 // of ||e|| / ||g||
+  PartState state_;
+  ReportedValues energies_;
+  Workspace scratch_;
 };
 
 }  // namespace panther::comm

@@ -1,8 +1,6 @@
 #include "comm/exchange/gather_wire.h"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
 
 namespace panther::comm {
 namespace {
@@ -21,7 +19,7 @@ GatherWire::GatherWire(const BucketParts& parts, std::span<const std::int64_t> p
     : parts_(parts), device_(layout.bucket.device), ranks_(layout.ranks), bytes_(total_bytes(parts, part_bytes)),
       memory_(allocator, static_cast<std::size_t>(bytes_), device_, {}),
       sum_(allocator, part_bytes.empty() ? 0 : static_cast<std::size_t>(parts.exact_numel()) * sizeof(float), device_, {}) {
-  if (bytes_ > 0) std::memset(memory_.data(), 0, static_cast<std::size_t>(bytes_));
+  if (bytes_ > 0) pack_kernels(device_.kind).clear(memory_.data(), bytes_, {});
   std::int64_t at = aligned(parts.exact_numel() * static_cast<std::int64_t>(sizeof(float)));
   for (const std::int64_t bytes : part_bytes) {
     offsets_.push_back(at);
@@ -49,8 +47,8 @@ std::vector<const std::byte*> GatherWire::sources(const TensorView& wire, std::s
 
 void GatherWire::pack_exact(const CodecCall& call) const { parts_.pack_exact(exact_of(static_cast<std::byte*>(memory_.data())), call); }
 
-bool GatherWire::unpack_exact(const TensorView& wire, const CodecCall& call) const {
-  if (parts_.exact_numel() == 0) return true;
+void GatherWire::unpack_exact(const TensorView& wire, const Alarm& alarm, const CodecCall& call) const {
+  if (parts_.exact_numel() == 0) return;
   TensorView sum = wire;
   if (!reduces()) {
     constexpr int kSources = 63;  // packed_sum takes 64, one of which is the sum so far
@@ -63,7 +61,7 @@ bool GatherWire::unpack_exact(const TensorView& wire, const CodecCall& call) con
     }
   }
   parts_.unpack_exact(sum, call);
-  return BucketParts::all_finite(sum);
+  alarm.watch(sum, call);
 }
 
 }  // namespace panther::comm

@@ -4,6 +4,7 @@
 // all_reduced instead.
 #include <span>
 
+#include "comm/exchange/alarm.h"
 #include "comm/exchange/bucket_parts.h"
 
 namespace panther::comm {
@@ -21,8 +22,8 @@ class GatherWire {
   std::vector<const std::byte*> sources(const TensorView& wire, std::size_t part) const;
 
   void pack_exact(const CodecCall& call) const;
-  /// Sums the exact elements over ranks, in rank order, into the bucket. Returns false when a sum is not finite.
-  bool unpack_exact(const TensorView& wire, const CodecCall& call) const;
+  /// Sums the exact elements over ranks, in rank order, into the bucket; the alarm watches the sums.
+  void unpack_exact(const TensorView& wire, const Alarm& alarm, const CodecCall& call) const;
 
  private:
   bool reduces() const noexcept { return offsets_.empty(); }

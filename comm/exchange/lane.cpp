@@ -25,6 +25,7 @@ class HostLane final : public Lane {
   void mark() override {}
   void settle() override {}
   const void* read(const TensorView& view) override { return view.data; }
+  void synchronize() override {}
   HostBlock allocate_host(std::size_t bytes) override { return {plain_allocator().allocate(bytes, {}, {}), bytes}; }
   void release_host(HostBlock& block) noexcept override {
     if (block.data != nullptr) plain_allocator().release(block.data, {}, {});
@@ -92,6 +93,12 @@ class CudaLane final : public Lane {
     copy_async(bounce_.data, view.data, bytes, stream_);
     stream_synchronize(stream_);
     return bounce_.data;
+  }
+  void synchronize() override {
+    const int before = current_device();
+    set_device(device_.index);
+    device_synchronize();
+    set_device(before);
   }
   HostBlock allocate_host(std::size_t bytes) override { return {pinned_allocate(bytes), bytes}; }
   void release_host(HostBlock& block) noexcept override {

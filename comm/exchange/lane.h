@@ -43,6 +43,9 @@ class Lane {
   /// The view's data where the host can read it, after all work queued so far; blocks the host. Valid until the next call.
   virtual const void* read(const TensorView& view) = 0;
 
+  /// Between steps: blocks the host until all work of the device is done, other streams' included.
+  virtual void synchronize() = 0;
+
   virtual HostBlock allocate_host(std::size_t bytes) = 0;
   virtual void release_host(HostBlock& block) noexcept = 0;
 

@@ -22,18 +22,19 @@ class LowRankFactors {
   /// Orthonormal factor of a part that this step starts from.
   const float* current(std::size_t part) const noexcept { return half(flipped_) + offsets_[part]; }
   /// Takes numel() factors for the next step and orthonormalises them; directions that vanished start again at random.
-  void propose(const float* factors, std::int64_t step);
+  void propose(const float* factors, const CodecCall& call);
   void commit() noexcept;
   void rollback() noexcept { proposed_ = false; }
 
-  /// Of the factors that the next step starts from.
-  std::uint64_t digest() const noexcept;
+  /// Of the factors that the next step starts from. Between steps.
+  std::uint64_t digest() const;
   void save(const StateSink& put) const;
   void load(const StateSource& get);
 
  private:
   float* half(bool second) const noexcept { return static_cast<float*>(memory_.data()) + (second ? numel_ : 0); }
-  void complete(std::size_t part, float* factor, std::int64_t step);
+  void complete(std::size_t part, float* factor, std::int64_t step, Stream stream);
+  TensorView factor_of(std::size_t part) const;
   std::string name_of(const CompressedPart& part) const;
 
   const BucketParts& parts_;
@@ -42,7 +43,7 @@ class LowRankFactors {
   std::vector<std::int64_t> offsets_;
   std::int64_t numel_ = 0;
   Workspace memory_;
-  std::vector<double> scratch_;
+  Workspace scratch_;
   const PackKernels& kernels_;
   bool flipped_ = false;
   bool proposed_ = false;

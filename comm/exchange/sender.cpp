@@ -87,7 +87,7 @@ void Sender::write_tail(const Message& message, const ControlWord& control, doub
 void Sender::run_stage(Message& message, std::size_t stage, const Trace& trace) {
   const Stage& what = message.stages[stage];
   const Deadline deadline = Deadline::after(timeout_);
-  const CodecCall call{kernels_, lane_->stream(), step_};
+  const CodecCall call{kernels_, lane_->stream(), step_, lane_.get()};
   const double begin = seconds_now();
   const TensorView sent = message.codec->encode(stage, call);
   const double encoded = seconds_now();

@@ -93,7 +93,7 @@ class Sender {
   bool finite_everywhere();
 
   // sender_nonfinite.cpp: where nan and inf came from.
-  /// The first gradient of a message's bucket that holds nan or inf; "" where there is none. Host memory only.
+  /// The first gradient of a message's bucket that holds nan or inf; "" where there is none. Waits for a device.
   std::string nonfinite_member(const Message& message) const;
   /// All ranks together, for some steps after one that was not finite: ranks whose own gradients are not.
   void add_suspects(std::vector<int>& ranks, Deadline deadline);

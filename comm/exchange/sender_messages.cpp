@@ -16,9 +16,11 @@ BucketLimits bucket_limits(const ExchangeConfig& config, int ranks) {
 }
 
 void Sender::assemble(std::vector<std::unique_ptr<Codec>> kept) {
+  lane_->synchronize();  // what goes may be in use, and what comes is made on another stream than it works on
   messages_.clear();
   fixed_ = {};
   add_buckets(std::move(kept));
+  lane_->synchronize();
   if (config_.checked) add_integrity();
   ledger_ = fixed_;
 }

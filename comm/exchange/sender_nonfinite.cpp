@@ -9,12 +9,12 @@
 namespace panther::comm {
 
 std::string Sender::nonfinite_member(const Message& message) const {
-  if (message.memory.device.kind != DeviceKind::cpu) return {};
+  const Workspace memory(allocator_, sizeof(double), device(), lane_->stream());
+  const TensorView sum(memory.data(), DType::f64, {}, device());
   for (const BucketMember& member : plan_.buckets[static_cast<std::size_t>(message.bucket)].members) {
-    double sum = 0;
     const TensorView gradient = message.memory.slice(member.offset, member.numel);
-    kernels_.sum_of_squares(std::span(&gradient, 1), TensorView(&sum, DType::f64, {}), {});
-    if (!std::isfinite(sum)) return member.name;
+    kernels_.sum_of_squares(std::span(&gradient, 1), sum, lane_->stream());
+    if (!std::isfinite(*static_cast<const double*>(lane_->read(sum)))) return member.name;
   }
   return {};
 }

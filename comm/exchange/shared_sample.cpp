@@ -1,8 +1,8 @@
 #include "comm/exchange/shared_sample.h"
 
 #include <cmath>
-#include <limits>
 
+#include "comm/exchange/alarm.h"
 #include "comm/exchange/error_feedback.h"
 #include "kernels/pack/pack_kernels.h"
 
@@ -31,70 +31,71 @@ std::size_t spare_bytes(const BucketParts& parts, const CodecSettings& settings,
 /// themselves.
 class SharedSample final : public Codec {
  public:
-  SharedSample(const char* name, bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : settings_(settings), rotated_(rotated), parts_(name, layout, settings, allocator, pays),
+  SharedSample(bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
+      : settings_(settings), rotated_(rotated), parts_(layout, settings, allocator, pays),
         feedback_(parts_, settings, 1.0 / static_cast<double>(sample_stride(settings)), allocator), count_(wire_numel(parts_, settings)),
         memory_(allocator, static_cast<std::size_t>(count_) * sizeof(float), layout.bucket.device, {}),
-        spare_(allocator, spare_bytes(parts_, settings, rotated), layout.bucket.device, {}), kernels_(pack_kernels(layout.bucket.device.kind)) {}
+        spare_(allocator, spare_bytes(parts_, settings, rotated), layout.bucket.device, {}), alarm_(allocator, layout.bucket.device),
+        kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
   std::vector<Stage> plan(std::int64_t) const override { return {{Stage::Kind::all_reduce, DType::f32, count_, ReduceOp::sum}}; }
 
   TensorView encode(std::size_t, const CodecCall& call) override {
     parts_.load(call);
     feedback_.before(call);
-    const TensorView wire(memory_.data(), DType::f32, {count_});
+    const TensorView wire(memory_.data(), DType::f32, {count_}, parts_.device());
+    float* alarm = wire.as<float>() + count_ - 1;
+    if (!parts_.compressed().empty()) kernels_.clear(alarm, sizeof(float), call.stream);
     std::int64_t at = 0;
-    bool finite = true;
     for (const CompressedPart& part : parts_.compressed()) {
-      finite = sample(part, wire.as<float>() + at, call) && finite;
+      sample(part, wire.as<float>() + at, alarm, call);
       at += sample_numel(part.member, settings_);
     }
     parts_.pack_exact(wire.slice(at, parts_.exact_numel()), call);
-    if (!parts_.compressed().empty()) wire.as<float>()[count_ - 1] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
     feedback_.after(call);
     return wire;
   }
 
   void decode(std::size_t, const TensorView& wire, const CodecCall& call) override {
-    finite_ = BucketParts::all_finite(wire);
+    alarm_.reset(call);
+    alarm_.watch(wire, call);
     const auto step = static_cast<std::uint64_t>(call.step);
     std::int64_t at = 0;
     for (const CompressedPart& part : parts_.compressed()) {
       const std::uint64_t key = member_key(part.member, settings_);
       auto* values = part.values.as<float>();
-      kernels_.place(wire.as<float>() + at, part.member.numel, sample_stride(settings_), key, step, values);
-      if (rotated_) kernels_.rotate({.in = values, .out = values, .count = part.member.numel, .key = key, .step = step, .inverse = true});
+      kernels_.place(wire.as<float>() + at, part.member.numel, sample_stride(settings_), key, step, values, call.stream);
+      if (rotated_) kernels_.rotate({.in = values, .out = values, .count = part.member.numel, .key = key, .step = step, .inverse = true}, call.stream);
       at += sample_numel(part.member, settings_);
     }
+    alarm_.spoil(parts_, call);
     parts_.store(call);
     parts_.unpack_exact(wire.slice(at, parts_.exact_numel()), call);
-    if (!finite_) parts_.poison();
   }
 
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
-  bool finite() const override { return finite_; }
+  bool finite() const override { return alarm_.quiet(); }
   void commit() override { feedback_.commit(); }
   CodecHealth health() const override { return feedback_.health(); }
   void save_state(const StateSink& put) const override { feedback_.save(put); }
   void load_state(const StateSource& get) override { feedback_.load(get); }
 
  private:
-  /// Values of a part, and what it leaves as its residual. False when it holds nan or inf.
-  bool sample(const CompressedPart& part, float* values, const CodecCall& call) const {
+  /// Values of a part, and what it leaves as its residual.
+  void sample(const CompressedPart& part, float* values, float* alarm, const CodecCall& call) const {
     const std::uint64_t key = member_key(part.member, settings_);
     const auto step = static_cast<std::uint64_t>(call.step);
     const std::int64_t count = part.member.numel;
     SampleArguments arguments{.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = feedback_.next(part), .count = count,
-                              .stride = sample_stride(settings_), .key = key, .step = step, .unbiased = !feedback_.enabled(), .values = values};
-    if (!rotated_) return kernels_.sample(arguments);
+                              .stride = sample_stride(settings_), .key = key, .step = step, .unbiased = !feedback_.enabled(), .values = values, .alarm = alarm};
+    if (!rotated_) return kernels_.sample(arguments, call.stream);
     float* coefficients = feedback_.enabled() ? feedback_.next(part) : static_cast<float*>(spare_.data());
-    const bool finite = kernels_.rotate({.in = arguments.gradient, .residual = arguments.residual, .out = coefficients, .count = count, .key = key, .step = step});
+    kernels_.rotate({.in = arguments.gradient, .residual = arguments.residual, .out = coefficients, .count = count, .key = key, .step = step, .alarm = alarm}, call.stream);
     arguments.gradient = coefficients;
     arguments.residual = nullptr;
-    kernels_.sample(arguments);
-    if (feedback_.enabled()) kernels_.rotate({.in = coefficients, .out = coefficients, .count = count, .key = key, .step = step, .inverse = true});
-    return finite;
+    kernels_.sample(arguments, call.stream);
+    if (feedback_.enabled()) kernels_.rotate({.in = coefficients, .out = coefficients, .count = count, .key = key, .step = step, .inverse = true}, call.stream);
   }
 
   CodecSettings settings_;
@@ -104,14 +105,14 @@ class SharedSample final : public Codec {
   std::int64_t count_;
   Workspace memory_;
   Workspace spare_;
+  Alarm alarm_;
   const PackKernels& kernels_;
-  bool finite_ = true;
 };
 
 }  // namespace
 
-std::unique_ptr<Codec> make_shared_sample(const char* name, bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
-  return std::make_unique<SharedSample>(name, rotated, layout, settings, allocator);
+std::unique_ptr<Codec> make_shared_sample(bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {
+  return std::make_unique<SharedSample>(rotated, layout, settings, allocator);
 }
 
 }  // namespace panther::comm

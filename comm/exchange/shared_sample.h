@@ -11,6 +11,6 @@ std::int64_t sample_stride(const CodecSettings& settings);
 std::int64_t sample_numel(const CodecMember& member, const CodecSettings& settings);
 
 /// `rotated`: of the coefficients of a random orthogonal transform (kernels/pack/pack_kernels.h) instead of the elements.
-std::unique_ptr<Codec> make_shared_sample(const char* name, bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator);
+std::unique_ptr<Codec> make_shared_sample(bool rotated, const CodecLayout& layout, const CodecSettings& settings, Allocator& allocator);
 
 }  // namespace panther::comm

@@ -13,7 +13,7 @@ set(panther_exchange_sources
   exchange/error_feedback.cpp
   exchange/exchange.cpp
   exchange/gather_wire.cpp
-  exchange/gradient_momentum.cpp
+  exchange/host_state.cpp
   exchange/integrity.cpp
   exchange/lane.cpp
   exchange/layout.cpp
@@ -21,8 +21,10 @@ set(panther_exchange_sources
   exchange/low_rank_factors.cpp
   exchange/measure.cpp
   exchange/node_levels.cpp
+  exchange/part_state.cpp
   exchange/planned_bytes.cpp
   exchange/planner.cpp
+  exchange/reported_values.cpp
   exchange/sender.cpp
   exchange/sender_messages.cpp
   exchange/sender_nonfinite.cpp

@@ -83,7 +83,7 @@ PANTHER_VECTORISED void estimate_blocks(const CountSketch& sketch, const float* 
 
 }  // namespace
 
-void count_sketch_insert(const CountSketchInsert& a) {
+void count_sketch_insert(const CountSketchInsert& a, Stream) {
   std::memset(a.cells, 0, static_cast<std::size_t>(a.sketch.rows * a.sketch.columns) * sizeof(float));
   // Alone, one pass feeds all rows; else every row takes its own, so that nobody adds to another's cells.
   const int rows = static_cast<int>(a.sketch.rows), tasks = thread_count() > 1 ? rows : 1;
@@ -93,7 +93,7 @@ void count_sketch_insert(const CountSketchInsert& a) {
   });
 }
 
-void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out) {
+void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out, Stream) {
   constexpr std::int64_t kTaskBlocks = 256;
   const std::int64_t blocks = (count + kBlock - 1) / kBlock;
   parallel_for((blocks + kTaskBlocks - 1) / kTaskBlocks, count * sketch.rows, [&](std::int64_t task) {

@@ -105,14 +105,15 @@ PANTHER_VECTORISED void add_row(const float* v, std::int64_t width, float left, 
 
 }  // namespace
 
-void project(const ProjectArguments& a) {
+void project(const ProjectArguments& a, Stream) {
   const std::int64_t tasks = (a.rows + kRowsPerTask - 1) / kRowsPerTask;
   parallel_for(tasks, a.rows * a.columns * std::max<std::int64_t>(1, a.rank), [&](std::int64_t task) {
     project_rows(a, task * kRowsPerTask, std::min(a.rows, (task + 1) * kRowsPerTask));
   });
 }
 
-void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN) {
+void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN,
+                        Stream) {
   const std::int64_t per_task = columns >= 4 * kColumnsPerTask ? kColumnsPerTask : kColumnsPerTask / 4;
   parallel_for((columns + per_task - 1) / per_task, rows * columns * rank, [&](std::int64_t task) {
     const std::int64_t first = task * per_task;

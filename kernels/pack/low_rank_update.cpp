@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vectorised.h"
+#include "kernels/element/random_direction.h"
 #include "kernels/pack/pack_kernels.h"
 
 namespace panther::cpu {
@@ -96,10 +97,23 @@ PANTHER_VECTORISED void solve_chunk(float* factor, std::int64_t rows, std::int64
   }
 }
 
+/// Gives the number of columns that became zero.
+std::int64_t cholesky_qr_twice(const OrthonormalizeArguments& a) {
+  std::int64_t dependent = 0;
+  for (int pass = 0; pass < 2; ++pass) {
+    gram(a.factor_RM, a.rows, a.rank, a.scratch_RR);
+    dependent = cholesky(a.scratch_RR, a.rank);
+    parallel_for((a.rows + kChunk - 1) / kChunk, a.rows * a.rank * a.rank, [&](std::int64_t chunk) {
+      solve_chunk(a.factor_RM, a.rows, a.rank, a.scratch_RR, chunk * kChunk, std::min(kChunk, a.rows - chunk * kChunk));
+    });
+  }
+  return dependent;
+}
+
 }  // namespace
 
 void low_rank_update(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank, float* destination,
-                     float share, float* next) {
+                     float share, float* next, Stream) {
   parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, rows * columns * rank, [&](std::int64_t task) {
     float product[kPiece];
     for (std::int64_t i = task * kRowsPerTask; i < std::min(rows, (task + 1) * kRowsPerTask); ++i) {
@@ -113,16 +127,27 @@ void low_rank_update(const float* left_RM, const float* right_RN, std::int64_t r
   });
 }
 
-std::int64_t orthonormalize(float* factor_RM, std::int64_t rows, std::int64_t rank, double* scratch_RR) {
-  std::int64_t dependent = 0;
-  for (int pass = 0; pass < 2; ++pass) {
-    gram(factor_RM, rows, rank, scratch_RR);
-    dependent = cholesky(scratch_RR, rank);
-    parallel_for((rows + kChunk - 1) / kChunk, rows * rank * rank, [&](std::int64_t chunk) {
-      solve_chunk(factor_RM, rows, rank, scratch_RR, chunk * kChunk, std::min(kChunk, rows - chunk * kChunk));
-    });
+void orthonormalize(const OrthonormalizeArguments& a, Stream) {
+  if (cholesky_qr_twice(a) == 0 || !a.complete) return;
+  for (std::int64_t column = 0; column < a.rank; ++column) {
+    float* values = a.factor_RM + column * a.rows;
+    if (std::any_of(values, values + a.rows, [](float v) { return v != 0; })) continue;
+    for (std::int64_t i = 0; i < a.rows; ++i) values[i] = random_direction(a.key, a.step, column, i);
   }
-  return dependent;
+  cholesky_qr_twice(a);
+}
+
+void spectrum(const float* factor_RM, std::int64_t rows, std::int64_t rank, double* out, Stream) {
+  double trace = 0, squares = 0;
+  for (std::int64_t a = 0; a < rank; ++a) {
+    for (std::int64_t b = 0; b <= a; ++b) {
+      const double entry = dot(factor_RM + a * rows, factor_RM + b * rows, rows);
+      if (a == b) trace += entry;
+      squares += (a == b ? 1 : 2) * entry * entry;
+    }
+  }
+  out[0] = trace;
+  out[1] = squares;
 }
 
 }  // namespace panther::cpu

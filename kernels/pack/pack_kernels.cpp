@@ -6,9 +6,11 @@ namespace panther {
 
 const PackKernels& pack_kernels(DeviceKind device) {
   static constexpr PackKernels set{cpu::quantize, cpu::dequantize_sum, cpu::project, cpu::project_transposed, cpu::low_rank_update,
-                                   cpu::orthonormalize, cpu::top_k, cpu::sample, cpu::place, cpu::running_mean, cpu::rotate, cpu::count_sketch_insert, cpu::count_sketch_estimate,
-                                   cpu::touched_rows, cpu::gather_rows, cpu::scatter_rows};
-  if (device != DeviceKind::cpu) fail(ErrorCode::Unsupported, "kernels of gradient compression run on the CPU alone");
+                                   cpu::orthonormalize, cpu::spectrum, cpu::top_k, cpu::take_elements, cpu::put_elements, cpu::sample, cpu::place,
+                                   cpu::running_mean, cpu::rotate, cpu::count_sketch_insert, cpu::count_sketch_estimate, cpu::touched_rows,
+                                   cpu::gather_rows, cpu::scatter_rows, cpu::watch, cpu::watch_scales, cpu::add_energy, cpu::limit_energy,
+                                   cpu::clear};
+  if (device != DeviceKind::cpu) fail(ErrorCode::Unsupported, "the kernels of this exchange run on the CPU alone, and the gradients are on a CUDA device; use comm.exchange = \"none\" or \"half\" there");
   return set;
 }
 

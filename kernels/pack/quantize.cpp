@@ -310,7 +310,7 @@ void decode_piece(const std::byte* packed, std::int64_t count, float scale, bool
 }
 
 template <int kBits>
-void decode_all(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) {
+void decode_all(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, bool add, float* out) {
   const std::int64_t blocks = quantize_blocks(format, count);
   const std::int64_t codes = blocks * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t per_task = std::max<std::int64_t>(1, kTaskElements / format.block);
@@ -322,7 +322,7 @@ void decode_all(const QuantizeFormat& format, std::span<const std::byte* const> 
         for (std::size_t s = 0; s < sources.size(); ++s) {
           float scale;
           std::memcpy(&scale, sources[s] + b * static_cast<std::int64_t>(sizeof(float)), sizeof(float));
-          decode_piece<kBits>(sources[s] + codes + at / 8 * kBits, std::min(kPiece, end - at), scale, s == 0, out + at);
+          decode_piece<kBits>(sources[s] + codes + at / 8 * kBits, std::min(kPiece, end - at), scale, s == 0 && !add, out + at);
         }
       }
     }
@@ -331,7 +331,7 @@ void decode_all(const QuantizeFormat& format, std::span<const std::byte* const> 
 
 }  // namespace
 
-void quantize(const QuantizeArguments& arguments) {
+void quantize(const QuantizeArguments& arguments, Stream) {
   switch (arguments.format.bits) {
     case 1: return quantize_all<1>(arguments);
     case 2: return quantize_all<2>(arguments);
@@ -345,16 +345,16 @@ void quantize(const QuantizeArguments& arguments) {
   }
 }
 
-void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, float* out) {
+void dequantize_sum(const QuantizeFormat& format, std::span<const std::byte* const> sources, std::int64_t count, bool add, float* out, Stream) {
   switch (format.bits) {
-    case 1: return decode_all<1>(format, sources, count, out);
-    case 2: return decode_all<2>(format, sources, count, out);
-    case 3: return decode_all<3>(format, sources, count, out);
-    case 4: return decode_all<4>(format, sources, count, out);
-    case 5: return decode_all<5>(format, sources, count, out);
-    case 6: return decode_all<6>(format, sources, count, out);
-    case 7: return decode_all<7>(format, sources, count, out);
-    case 8: return decode_all<8>(format, sources, count, out);
+    case 1: return decode_all<1>(format, sources, count, add, out);
+    case 2: return decode_all<2>(format, sources, count, add, out);
+    case 3: return decode_all<3>(format, sources, count, add, out);
+    case 4: return decode_all<4>(format, sources, count, add, out);
+    case 5: return decode_all<5>(format, sources, count, add, out);
+    case 6: return decode_all<6>(format, sources, count, add, out);
+    case 7: return decode_all<7>(format, sources, count, add, out);
+    case 8: return decode_all<8>(format, sources, count, add, out);
     default: return;
   }
 }

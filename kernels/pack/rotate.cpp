@@ -5,6 +5,7 @@
 #include "kernels/cpu/vectorised.h"
 #include "kernels/cpu/walsh_hadamard.h"
 #include "kernels/element/half.h"
+#include "kernels/pack/alarm.h"
 #include "kernels/pack/pack_kernels.h"
 #include "kernels/pack/sign_words.h"
 
@@ -35,7 +36,7 @@ PANTHER_VECTORISED std::uint32_t scale(const float* in, float factor, float* out
 
 }  // namespace
 
-bool rotate(const RotateArguments& a) {
+void rotate(const RotateArguments& a, Stream) {
   const std::uint64_t key = mix64(a.key, a.step);
   constexpr std::int64_t kSegments = 64;
   const std::int64_t pieces = (a.count + kPiece - 1) / kPiece, per_task = (pieces + kSegments - 1) / kSegments;
@@ -60,7 +61,7 @@ bool rotate(const RotateArguments& a) {
       begin += count;
     }
   });
-  return *std::max_element(largest, largest + kSegments) < 0x7f800000u;
+  raise_alarm(a.alarm, *std::max_element(largest, largest + kSegments));
 }
 
 }  // namespace panther::cpu

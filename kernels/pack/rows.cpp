@@ -22,7 +22,7 @@ bool any_bit(const float* row, std::int64_t columns) {
 
 }  // namespace
 
-void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap) {
+void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t columns, std::uint8_t* bitmap, Stream) {
   parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, rows * columns, [&](std::int64_t task) {
     const std::int64_t first = task * kRowsPerTask;
     const std::int64_t end = std::min(rows, first + kRowsPerTask);
@@ -33,17 +33,15 @@ void touched_rows(const float* values_MN, std::int64_t rows, std::int64_t column
   });
 }
 
-void gather_rows(const float* values_MN, std::int64_t columns, std::span<const std::int64_t> rows, float* out) {
-  const auto count = static_cast<std::int64_t>(rows.size());
+void gather_rows(const float* values_MN, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* out, Stream) {
   parallel_for(count, count * columns, [&](std::int64_t i) {
-    std::memcpy(out + i * columns, values_MN + rows[static_cast<std::size_t>(i)] * columns, static_cast<std::size_t>(columns) * sizeof(float));
+    std::memcpy(out + i * columns, values_MN + rows[i] * columns, static_cast<std::size_t>(columns) * sizeof(float));
   });
 }
 
-void scatter_rows(const float* packed, std::int64_t columns, std::span<const std::int64_t> rows, float* values_MN) {
-  const auto count = static_cast<std::int64_t>(rows.size());
+void scatter_rows(const float* packed, std::int64_t columns, const std::int64_t* rows, std::int64_t count, float* values_MN, Stream) {
   parallel_for(count, count * columns, [&](std::int64_t i) {
-    std::memcpy(values_MN + rows[static_cast<std::size_t>(i)] * columns, packed + i * columns, static_cast<std::size_t>(columns) * sizeof(float));
+    std::memcpy(values_MN + rows[i] * columns, packed + i * columns, static_cast<std::size_t>(columns) * sizeof(float));
   });
 }
 

@@ -11,7 +11,7 @@ PANTHER_VECTORISED void blend(float keep, const float* mean, const float* gradie
 
 }  // namespace
 
-void running_mean(float keep, const float* mean, const float* gradient, std::int64_t count, float* out) {
+void running_mean(float keep, const float* mean, const float* gradient, std::int64_t count, float* out, Stream) {
   constexpr std::int64_t kTaskElements = 16384;
   parallel_for((count + kTaskElements - 1) / kTaskElements, 2 * count, [&](std::int64_t task) {
     const std::int64_t begin = task * kTaskElements, end = begin + kTaskElements < count ? begin + kTaskElements : count;

@@ -5,6 +5,7 @@
 #include "kernels/cpu/vectorised.h"
 #include "kernels/element/half.h"
 #include "kernels/element/sample.h"
+#include "kernels/pack/alarm.h"
 #include "kernels/pack/pack_kernels.h"
 
 namespace panther::cpu {
@@ -28,7 +29,7 @@ std::int64_t groups_per_task(std::int64_t stride) { return std::max<std::int64_t
 
 }  // namespace
 
-bool sample(const SampleArguments& a) {
+void sample(const SampleArguments& a, Stream) {
   const std::int64_t groups = (a.count + a.stride - 1) / a.stride;
   const std::int64_t per_task = std::max(groups_per_task(a.stride), (groups + kSegments - 1) / kSegments);
   std::uint32_t largest[kSegments] = {};
@@ -44,10 +45,10 @@ bool sample(const SampleArguments& a) {
       if (a.next != nullptr) a.next[at] = 0;
     }
   });
-  return *std::max_element(largest, largest + kSegments) < 0x7f800000u;
+  raise_alarm(a.alarm, *std::max_element(largest, largest + kSegments));
 }
 
-void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out) {
+void place(const float* values, std::int64_t count, std::int64_t stride, std::uint64_t key, std::uint64_t step, float* out, Stream) {
   const std::int64_t groups = (count + stride - 1) / stride;
   const std::int64_t per_task = groups_per_task(stride);
   parallel_for((groups + per_task - 1) / per_task, count, [&](std::int64_t task) {

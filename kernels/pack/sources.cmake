@@ -1,6 +1,8 @@
 # Kernels of gradient compression; kernels/CMakeLists.txt includes this before it makes the target.
 list(APPEND _sources
   pack/count_sketch.cpp
+  pack/elements.cpp
+  pack/energy.cpp
   pack/low_rank_project.cpp
   pack/low_rank_update.cpp
   pack/pack_kernels.cpp

@@ -41,7 +41,7 @@ PANTHER_VECTORISED void add_segment(const float* gradient, const float* residual
 /// Counts the competing magnitudes of all segments by bin into scratch[0, kBins).
 void histogram(const TopKArguments& a, Digit digit, std::uint32_t prefix) {
   parallel_for(kTopKSegments, 2 * a.count, [&](std::int64_t s) {
-    std::uint32_t* bins = a.scratch.data() + s * kBins;
+    std::uint32_t* bins = a.scratch + s * kBins;
     std::fill_n(bins, kBins, 0u);
     const std::uint32_t mask = (1u << digit.width) - 1;
     const Segment segment = segment_of(a.count, s);
@@ -51,7 +51,7 @@ void histogram(const TopKArguments& a, Digit digit, std::uint32_t prefix) {
     }
   });
   for (std::int64_t s = 1; s < kTopKSegments; ++s) {
-    for (std::int64_t b = 0; b < kBins; ++b) a.scratch[static_cast<std::size_t>(b)] += a.scratch[static_cast<std::size_t>(s * kBins + b)];
+    for (std::int64_t b = 0; b < kBins; ++b) a.scratch[b] += a.scratch[s * kBins + b];
   }
 }
 
@@ -62,7 +62,7 @@ std::uint32_t find_threshold(const TopKArguments& a, std::int64_t& ties) {
   for (const Digit digit : kDigits) {
     histogram(a, digit, prefix);
     std::int64_t bin = (1 << digit.width) - 1;
-    while (wanted > a.scratch[static_cast<std::size_t>(bin)]) wanted -= a.scratch[static_cast<std::size_t>(bin--)];
+    while (wanted > a.scratch[bin]) wanted -= a.scratch[bin--];
     prefix = (prefix << digit.width) | static_cast<std::uint32_t>(bin);
   }
   ties = wanted;
@@ -71,7 +71,7 @@ std::uint32_t find_threshold(const TopKArguments& a, std::int64_t& ties) {
 
 }  // namespace
 
-void top_k(const TopKArguments& a) {
+void top_k(const TopKArguments& a, Stream) {
   parallel_for(kTopKSegments, a.count, [&](std::int64_t s) {
     const Segment segment = segment_of(a.count, s);
     add_segment(a.gradient + segment.first, a.residual == nullptr ? nullptr : a.residual + segment.first, a.next + segment.first, segment.end - segment.first);

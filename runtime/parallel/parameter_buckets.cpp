@@ -158,7 +158,7 @@ NamedTensors ParameterBuckets::codec_state() const {
   exchange->save_state([&](const std::string& name, const TensorView& value) {
     const std::vector<std::int64_t> shape(value.shape.begin(), value.shape.begin() + value.dims);
     at::Tensor copy = at::empty(shape, at::TensorOptions().dtype(scalar_type_of(value.dtype)));
-    // Codecs with state live on the CPU (comm/exchange/bucket_parts.h); the others save the host's step number alone.
+    // An exchange gives and takes host memory, wherever its codecs live.
     std::memcpy(copy.data_ptr(), value.data, static_cast<std::size_t>(value.bytes()));
     state.emplace_back(name, std::move(copy));
   });

@@ -119,7 +119,7 @@ double train_through_a_sketch(std::int64_t columns, std::int64_t k, bool exact) 
   std::vector<float> cells(static_cast<std::size_t>(3 * columns)), cells_of_error(cells), update(cells);
   std::vector<std::uint32_t> chosen(static_cast<std::size_t>(k)), scratch(kTopKScratch);
   const auto insert = [&](const std::vector<float>& of, std::vector<float>& into) {
-    kernels.count_sketch_insert({.sketch = sketch, .gradient = of.data(), .sum = spare.data(), .count = kCount, .cells = into.data()});
+    kernels.count_sketch_insert({.sketch = sketch, .gradient = of.data(), .sum = spare.data(), .count = kCount, .cells = into.data()}, {});
   };
   for (int s = 0; s < kSteps; ++s) {
     for (std::int64_t i = 0; i < kCount; ++i) {
@@ -132,8 +132,8 @@ double train_through_a_sketch(std::int64_t columns, std::int64_t k, bool exact) 
     insert(exact ? error : gradient, cells);
     if (exact) cells_of_error = cells;
     else for (std::size_t j = 0; j < cells.size(); ++j) cells_of_error[j] += cells[j];
-    kernels.count_sketch_estimate(sketch, cells_of_error.data(), kCount, estimates.data());
-    kernels.top_k({.gradient = estimates.data(), .next = spare.data(), .count = kCount, .k = k, .indices = chosen.data(), .values = values.data(), .scratch = scratch});
+    kernels.count_sketch_estimate(sketch, cells_of_error.data(), kCount, estimates.data(), {});
+    kernels.top_k({.gradient = estimates.data(), .next = spare.data(), .count = kCount, .k = k, .indices = chosen.data(), .values = values.data(), .scratch = scratch.data()}, {});
     std::vector<float> sent(kCount, 0.0f);
     for (std::size_t j = 0; j < chosen.size(); ++j) sent[chosen[j]] = exact ? std::exchange(error[chosen[j]], 0.0f) : values[j];
     insert(sent, update);

@@ -30,7 +30,7 @@ std::vector<float> orthonormal(std::int64_t rows, std::int64_t rank, int seed) {
   std::vector<float> factor(static_cast<std::size_t>(rows * rank));
   for (std::size_t i = 0; i < factor.size(); ++i) factor[i] = normal_value(seed, 0, 9, static_cast<std::int64_t>(i));
   std::vector<double> scratch(static_cast<std::size_t>(rank * rank));
-  pack_kernels(DeviceKind::cpu).orthonormalize(factor.data(), rows, rank, scratch.data());
+  pack_kernels(DeviceKind::cpu).orthonormalize({.factor_RM = factor.data(), .rows = rows, .rank = rank, .scratch_RR = scratch.data()}, {});
   return factor;
 }
 

@@ -45,9 +45,9 @@ Quantized quantize(const QuantizeFormat& format, const std::vector<float>& gradi
   result.next.resize(gradient.size());
   result.decoded.resize(gradient.size());
   kernels().quantize({.format = format, .gradient = gradient.data(), .residual = residual.empty() ? nullptr : residual.data(), .next = result.next.data(),
-                      .count = count, .packed = result.packed.data(), .stochastic = stochastic, .key = 77, .step = step});
+                      .count = count, .packed = result.packed.data(), .stochastic = stochastic, .key = 77, .step = step}, {});
   const std::vector<const std::byte*> sources{result.packed.data()};
-  kernels().dequantize_sum(format, sources, count, result.decoded.data());
+  kernels().dequantize_sum(format, sources, count, false, result.decoded.data(), {});
   return result;
 }
 
@@ -180,7 +180,7 @@ TEST(PackTest, SumsSourcesInOrder) {
   const auto a = quantize(format, normals(1000, 10)), b = quantize(format, normals(1000, 11)), c = quantize(format, normals(1000, 12));
   std::vector<float> sum(1000);
   const std::vector<const std::byte*> sources{a.packed.data(), b.packed.data(), c.packed.data()};
-  kernels().dequantize_sum(format, sources, 1000, sum.data());
+  kernels().dequantize_sum(format, sources, 1000, false, sum.data(), {});
   for (std::size_t i = 0; i < sum.size(); ++i) ASSERT_EQ(sum[i], (a.decoded[i] + b.decoded[i]) + c.decoded[i]);
 }
 
@@ -192,11 +192,11 @@ TEST(PackTest, TheNumberOfThreadsChangesNoBit) {
     std::vector<float> out(600 * 4 + 500 * 4), sum(300000);
     const auto factor = normals(500 * 4, 15);
     kernels().project({.gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .rows = 600, .columns = 500, .rank = 4,
-                       .factor_RN = factor.data(), .projected_RM = out.data()});
+                       .factor_RN = factor.data(), .projected_RM = out.data()}, {});
     std::vector<double> scratch(16);
-    kernels().orthonormalize(out.data(), 600, 4, scratch.data());
-    kernels().project_transposed(sum.data(), 600, 500, 4, out.data(), out.data() + 2400);
-    kernels().low_rank_update(out.data(), out.data() + 2400, 600, 500, 4, nullptr, 0.5f, sum.data());
+    kernels().orthonormalize({.factor_RM = out.data(), .rows = 600, .rank = 4, .scratch_RR = scratch.data()}, {});
+    kernels().project_transposed(sum.data(), 600, 500, 4, out.data(), out.data() + 2400, {});
+    kernels().low_rank_update(out.data(), out.data() + 2400, 600, 500, 4, nullptr, 0.5f, sum.data(), {});
     return std::tuple(q.packed, q.next, out, sum);
   };
   omp_set_num_threads(1);
@@ -212,10 +212,10 @@ TEST(PackTest, LowRankKernelsAreTheProducts) {
     const auto q = normals(columns * rank, 18), p = normals(rows * rank, 19);
     std::vector<float> sum(gradient.size()), projected(static_cast<std::size_t>(rows * rank)), transposed(static_cast<std::size_t>(columns * rank));
     kernels().project({.gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .rows = rows, .columns = columns, .rank = rank,
-                       .factor_RN = q.data(), .projected_RM = projected.data()});
-    kernels().project_transposed(sum.data(), rows, columns, rank, p.data(), transposed.data());
+                       .factor_RN = q.data(), .projected_RM = projected.data()}, {});
+    kernels().project_transposed(sum.data(), rows, columns, rank, p.data(), transposed.data(), {});
     std::vector<float> product(gradient.size()), next = sum;
-    kernels().low_rank_update(p.data(), q.data(), rows, columns, rank, product.data(), 0.25f, next.data());
+    kernels().low_rank_update(p.data(), q.data(), rows, columns, rank, product.data(), 0.25f, next.data(), {});
     const auto at = [](std::int64_t i, std::int64_t length, std::int64_t j) { return static_cast<std::size_t>(i * length + j); };
     for (std::int64_t i = 0; i < rows; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) {
@@ -263,7 +263,7 @@ TEST(PackTest, OrthonormalColumnsSpanTheSame) {
       }
       const auto before = factor;
       std::vector<double> scratch(kRank * kRank);
-      EXPECT_EQ(kernels().orthonormalize(factor.data(), kRows, kRank, scratch.data()), 0);
+      kernels().orthonormalize({.factor_RM = factor.data(), .rows = kRows, .rank = kRank, .scratch_RR = scratch.data()}, {});
       const auto dot = [&](const std::vector<float>& a, std::int64_t r, const std::vector<float>& b, std::int64_t s) {
         double sum = 0;
         for (std::int64_t i = 0; i < kRows; ++i) sum += static_cast<double>(a[static_cast<std::size_t>(r * kRows + i)]) * static_cast<double>(b[static_cast<std::size_t>(s * kRows + i)]);
@@ -280,10 +280,22 @@ TEST(PackTest, OrthonormalColumnsSpanTheSame) {
   auto dependent = normals(kRows * 3, 21);
   for (std::int64_t i = 0; i < kRows; ++i) dependent[static_cast<std::size_t>(kRows + i)] = 2 * dependent[static_cast<std::size_t>(i)];
   std::vector<double> scratch(9);
-  EXPECT_EQ(kernels().orthonormalize(dependent.data(), kRows, 3, scratch.data()), 1);
+  kernels().orthonormalize({.factor_RM = dependent.data(), .rows = kRows, .rank = 3, .scratch_RR = scratch.data()}, {});
+  EXPECT_TRUE(std::none_of(dependent.begin(), dependent.begin() + kRows, [](float v) { return v == 0; }));
   EXPECT_TRUE(std::all_of(dependent.begin() + kRows, dependent.begin() + 2 * kRows, [](float v) { return v == 0; }));
   std::vector<float> zeros(kRows * 3, 0.0f);
-  EXPECT_EQ(kernels().orthonormalize(zeros.data(), kRows, 3, scratch.data()), 3);
+  kernels().orthonormalize({.factor_RM = zeros.data(), .rows = kRows, .rank = 3, .scratch_RR = scratch.data()}, {});
+  EXPECT_TRUE(std::all_of(zeros.begin(), zeros.end(), [](float v) { return v == 0; }));
+  // Asked to, both start again at random, orthonormal to what there is.
+  for (std::vector<float>* factor : {&dependent, &zeros}) {
+    kernels().orthonormalize({.factor_RM = factor->data(), .rows = kRows, .rank = 3, .scratch_RR = scratch.data(), .complete = true, .key = 5, .step = 7}, {});
+    for (std::int64_t r = 0; r < 3; ++r) {
+      for (std::int64_t t = 0; t <= r; ++t) {
+        const auto at = factor->begin();
+        EXPECT_NEAR(std::inner_product(at + r * kRows, at + (r + 1) * kRows, at + t * kRows, 0.0), r == t ? 1 : 0, 1e-6);
+      }
+    }
+  }
 }
 
 TEST(PackTest, TopKIsTheSortedHead) {
@@ -302,7 +314,7 @@ TEST(PackTest, TopKIsTheSortedHead) {
         order.resize(static_cast<std::size_t>(k));
         std::sort(order.begin(), order.end());
         kernels().top_k({.gradient = gradient.data(), .residual = residual.data(), .next = next.data(), .count = count, .k = k, .indices = indices.data(),
-                         .values = values.data(), .scratch = scratch});
+                         .values = values.data(), .scratch = scratch.data()}, {});
         ASSERT_EQ(indices, order) << count << " " << k << " " << tied;
         for (std::size_t j = 0; j < order.size(); ++j) {
           ASSERT_EQ(values[j], v[order[j]]);
@@ -314,7 +326,7 @@ TEST(PackTest, TopKIsTheSortedHead) {
   }
   std::vector<float> values{1, std::numeric_limits<float>::infinity(), 3, std::numeric_limits<float>::quiet_NaN()}, next(4), found(1);
   std::uint32_t index = 0;
-  kernels().top_k({.gradient = values.data(), .next = next.data(), .count = 4, .k = 1, .indices = &index, .values = found.data(), .scratch = scratch});
+  kernels().top_k({.gradient = values.data(), .next = next.data(), .count = 4, .k = 1, .indices = &index, .values = found.data(), .scratch = scratch.data()}, {});
   EXPECT_EQ(index, 3u);
 }
 
@@ -324,10 +336,12 @@ TEST(PackTest, SamplesEveryElementAlike) {
   const auto gradient = normals(kCount, 24), residual = normals(kCount, 25);
   std::vector<int> chosen(kCount);
   std::vector<float> next(kCount), values((kCount + kStride - 1) / kStride), out(kCount);
+  float alarm = 0;
   for (std::uint64_t step = 0; step < kSteps; ++step) {
-    EXPECT_TRUE(kernels().sample({.gradient = gradient.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
-                                  .step = step, .values = values.data()}));
-    kernels().place(values.data(), kCount, kStride, 9, step, out.data());
+    kernels().sample({.gradient = gradient.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
+                                  .step = step, .values = values.data(), .alarm = &alarm}, {});
+    ASSERT_EQ(alarm, 0);
+    kernels().place(values.data(), kCount, kStride, 9, step, out.data(), {});
     for (std::size_t i = 0; i < kCount; ++i) {
       chosen[i] += out[i] != 0 ? 1 : 0;
       ASSERT_EQ(next[i] + out[i], gradient[i] + residual[i]);
@@ -340,8 +354,9 @@ TEST(PackTest, SamplesEveryElementAlike) {
   }
   auto poisoned = gradient;
   poisoned[500] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_FALSE(kernels().sample({.gradient = poisoned.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
-                                 .values = values.data()}));
+  kernels().sample({.gradient = poisoned.data(), .residual = residual.data(), .next = next.data(), .count = kCount, .stride = kStride, .key = 9,
+                                 .values = values.data(), .alarm = &alarm}, {});
+  EXPECT_TRUE(std::isnan(alarm));
 }
 
 TEST(PackTest, TouchedRowsHaveAnyBit) {
@@ -351,7 +366,7 @@ TEST(PackTest, TouchedRowsHaveAnyBit) {
   values[64 * kColumns] = -0.0f;
   values[132 * kColumns + 5] = std::numeric_limits<float>::quiet_NaN();
   std::vector<std::uint8_t> bitmap((kRows + 7) / 8, 0xff);
-  kernels().touched_rows(values.data(), kRows, kColumns, bitmap.data());
+  kernels().touched_rows(values.data(), kRows, kColumns, bitmap.data(), {});
   std::vector<std::int64_t> rows;
   for (std::int64_t i = 0; i < 8 * static_cast<std::int64_t>(bitmap.size()); ++i) {
     if ((bitmap[static_cast<std::size_t>(i / 8)] >> (i % 8) & 1) != 0) rows.push_back(i);
@@ -365,7 +380,7 @@ std::vector<std::vector<float>> rotation(std::int64_t count, std::uint64_t key, 
   for (std::int64_t p = 0; p < count; ++p) {
     std::vector<float> x(static_cast<std::size_t>(count), 0.0f);
     x[static_cast<std::size_t>(p)] = 1;
-    kernels().rotate({.in = x.data(), .out = x.data(), .count = count, .key = key, .step = step});
+    kernels().rotate({.in = x.data(), .out = x.data(), .count = count, .key = key, .step = step}, {});
     columns.push_back(x);
   }
   return columns;
@@ -400,24 +415,27 @@ TEST(PackTest, RotationsComeBackAndTakeOtherSignsAtEveryStep) {
   for (const std::int64_t count : {1, 100, 4096, 5000, 20011}) {
     const auto v = normals(count, 3), residual = normals(count, 4, 0.1);
     std::vector<float> out(v.size()), other(v.size()), back(v.size());
-    EXPECT_TRUE(kernels().rotate({.in = v.data(), .residual = residual.data(), .out = out.data(), .count = count, .key = 1, .step = 2}));
-    kernels().rotate({.in = v.data(), .residual = residual.data(), .out = other.data(), .count = count, .key = 1, .step = 3});
+    float alarm = 0;
+    kernels().rotate({.in = v.data(), .residual = residual.data(), .out = out.data(), .count = count, .key = 1, .step = 2, .alarm = &alarm}, {});
+    EXPECT_EQ(alarm, 0);
+    kernels().rotate({.in = v.data(), .residual = residual.data(), .out = other.data(), .count = count, .key = 1, .step = 3}, {});
     if (count > 1) {
       EXPECT_NE(out, other);
     }
-    kernels().rotate({.in = out.data(), .out = back.data(), .count = count, .key = 1, .step = 2, .inverse = true});
+    kernels().rotate({.in = out.data(), .out = back.data(), .count = count, .key = 1, .step = 2, .inverse = true}, {});
     // Two transforms of 12 stages: rounding of some units of the largest value.
     for (std::size_t i = 0; i < v.size(); ++i) ASSERT_NEAR(back[i], v[i] + residual[i], 40 * 0x1p-24 * 5);
     auto poisoned = v;
     poisoned.back() = std::numeric_limits<float>::infinity();
-    EXPECT_FALSE(kernels().rotate({.in = poisoned.data(), .out = out.data(), .count = count, .key = 1, .step = 2}));
+    kernels().rotate({.in = poisoned.data(), .out = out.data(), .count = count, .key = 1, .step = 2, .alarm = &alarm}, {});
+    EXPECT_TRUE(std::isnan(alarm));
   }
   // Signs of a step are balanced: of 20000, within 5 standard deviations.
   std::int64_t ones = 0;
   for (std::uint64_t step = 0; step < 20000; ++step) {
     const float one = 1;
     float rotated = 0;
-    kernels().rotate({.in = &one, .out = &rotated, .count = 1, .key = 8, .step = step});
+    kernels().rotate({.in = &one, .out = &rotated, .count = 1, .key = 8, .step = step}, {});
     ones += rotated > 0 ? 1 : 0;
   }
   EXPECT_NEAR(static_cast<double>(ones), 10000, 5 * std::sqrt(5000.0));
@@ -427,7 +445,7 @@ TEST(PackTest, RotationsComeBackAndTakeOtherSignsAtEveryStep) {
 std::pair<std::int64_t, float> place_of(const CountSketch& sketch, std::int64_t count, std::int64_t i, std::int64_t row) {
   std::vector<float> unit(static_cast<std::size_t>(count), 0.0f), sum(unit), cells(static_cast<std::size_t>(sketch.rows * sketch.columns));
   unit[static_cast<std::size_t>(i)] = 1;
-  kernels().count_sketch_insert({.sketch = sketch, .gradient = unit.data(), .sum = sum.data(), .count = count, .cells = cells.data()});
+  kernels().count_sketch_insert({.sketch = sketch, .gradient = unit.data(), .sum = sum.data(), .count = count, .cells = cells.data()}, {});
   std::pair<std::int64_t, float> found{-1, 0.0f};
   for (std::int64_t j = 0; j < sketch.columns; ++j) {
     const float cell = cells[static_cast<std::size_t>(row * sketch.columns + j)];
@@ -444,8 +462,8 @@ TEST(PackTest, CountSketchesAreSignedSumsAndMedians) {
       const CountSketch sketch{.rows = rows, .columns = 128, .key = 3, .step = 4};
       const auto gradient = normals(count, 5), residual = normals(count, 6, 0.2);
       std::vector<float> sum(gradient.size()), cells(static_cast<std::size_t>(rows * 128), 7.0f), estimates(gradient.size());
-      kernels().count_sketch_insert({.sketch = sketch, .gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .count = count, .cells = cells.data()});
-      kernels().count_sketch_estimate(sketch, cells.data(), count, estimates.data());
+      kernels().count_sketch_insert({.sketch = sketch, .gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .count = count, .cells = cells.data()}, {});
+      kernels().count_sketch_estimate(sketch, cells.data(), count, estimates.data(), {});
       std::vector<double> expected(cells.size(), 0.0);
       std::vector<std::vector<std::pair<std::int64_t, float>>> places(gradient.size());
       for (std::int64_t i = 0; i < count; ++i) {
@@ -478,8 +496,8 @@ TEST(PackTest, EstimatesOfOneRowAreUnbiasedWithTheVarianceOfTheFormula) {
   std::vector<double> mean(v.size(), 0.0), square(v.size(), 0.0);
   for (std::uint64_t step = 0; step < kDraws; ++step) {
     const CountSketch sketch{.rows = 1, .columns = kColumns, .key = 11, .step = step};
-    kernels().count_sketch_insert({.sketch = sketch, .gradient = v.data(), .sum = sum.data(), .count = kCount, .cells = cells.data()});
-    kernels().count_sketch_estimate(sketch, cells.data(), kCount, estimates.data());
+    kernels().count_sketch_insert({.sketch = sketch, .gradient = v.data(), .sum = sum.data(), .count = kCount, .cells = cells.data()}, {});
+    kernels().count_sketch_estimate(sketch, cells.data(), kCount, estimates.data(), {});
     for (std::size_t i = 0; i < v.size(); ++i) {
       const double error = static_cast<double>(estimates[i]) - static_cast<double>(v[i]);
       mean[i] += error / kDraws;
@@ -498,7 +516,7 @@ TEST(PackTest, EstimatesOfOneRowAreUnbiasedWithTheVarianceOfTheFormula) {
 TEST(PackTest, RunningMeans) {
   const auto mean = normals(40000, 8), gradient = normals(40000, 9);
   std::vector<float> out(mean.size());
-  kernels().running_mean(0.75f, mean.data(), gradient.data(), 40000, out.data());
+  kernels().running_mean(0.75f, mean.data(), gradient.data(), 40000, out.data(), {});
   for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], 0.75 * static_cast<double>(mean[i]) + 0.25 * static_cast<double>(gradient[i]), 1e-6);
 }
 

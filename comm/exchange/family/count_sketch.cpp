@@ -8,10 +8,9 @@
 // not, the sketch was wasted: the next kRest steps send one element of every 1 / density instead, as `random_k` does, and no sketch.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <utility>
 
+#include "comm/exchange/alarm.h"
 #include "comm/exchange/error_feedback.h"
 #include "comm/exchange/shared_sample.h"
 #include "core/error.h"
@@ -55,13 +54,17 @@ std::int64_t values_numel(const comm::BucketParts& parts, const CodecSettings& s
 class CountSketchCodec final : public comm::Codec {
  public:
   CountSketchCodec(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : settings_(settings), parts_("count_sketch", layout, settings, allocator, pays), feedback_(parts_, settings, 1.0 / static_cast<double>(sample_stride(settings)), allocator),
+      : settings_(settings), parts_(layout, settings, allocator, pays), feedback_(parts_, settings, 1.0 / static_cast<double>(sample_stride(settings)), allocator),
         cells_numel_(sketch_numel(parts_, settings)), values_numel_(values_numel(parts_, settings)),
         cells_(allocator, static_cast<std::size_t>(cells_numel_ + parts_.exact_numel()) * sizeof(float), layout.bucket.device, {}),
         values_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
         spare_(allocator, static_cast<std::size_t>(parts_.largest_numel()) * sizeof(float), layout.bucket.device, {}),
         sums_(allocator, settings.error_feedback ? 0 : static_cast<std::size_t>(parts_.compressed_numel()) * sizeof(float), layout.bucket.device, {}),
-        scratch_(kTopKScratch), chosen_(parts_.compressed().size()), rest_until_(parts_.compressed().size(), 0), next_rest_(rest_until_),
+        scratch_(allocator, kTopKScratch * sizeof(std::uint32_t), layout.bucket.device, {}),
+        chosen_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(std::uint32_t), layout.bucket.device, {}),
+        found_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
+        energies_(allocator, static_cast<std::size_t>(settings.sketch_rows), layout.bucket.device),
+        energy_scratch_(allocator, kEnergyScratch * sizeof(double), layout.bucket.device, {}), alarm_(allocator, layout.bucket.device), rest_until_(parts_.compressed().size(), 0), next_rest_(rest_until_),
         kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
   std::vector<comm::Stage> plan(std::int64_t) const override {
@@ -78,7 +81,7 @@ class CountSketchCodec final : public comm::Codec {
 
   bool linear() const override { return parts_.compressed().empty(); }
   bool keeps_bytes() const override { return true; }
-  bool finite() const override { return finite_; }
+  bool finite() const override { return alarm_.quiet(); }
   void commit() override {
     feedback_.commit();
     rest_until_ = next_rest_;
@@ -123,88 +126,98 @@ class CountSketchCodec final : public comm::Codec {
       const CompressedPart& part = parts_.compressed()[i];
       if (rests(i, call)) continue;
       kernels_.count_sketch_insert({.sketch = sketch_of(part, call), .gradient = part.values.as<float>(), .residual = feedback_.residual(part), .sum = sum_of(part),
-                                    .count = part.member.numel, .cells = at});
+                                    .count = part.member.numel, .cells = at}, call.stream);
       at += cells_of(part.member, settings_);
     }
-    const TensorView exact(at, DType::f32, {parts_.exact_numel()});
+    const TensorView exact(at, DType::f32, {parts_.exact_numel()}, parts_.device());
     parts_.pack_exact(exact, call);
-    return TensorView(cells_.data(), DType::f32, {at - static_cast<float*>(cells_.data()) + parts_.exact_numel()});
+    return TensorView(cells_.data(), DType::f32, {at - static_cast<float*>(cells_.data()) + parts_.exact_numel()}, parts_.device());
   }
 
   void decode_sketches(const TensorView& wire, const comm::CodecCall& call) {
-    finite_ = comm::BucketParts::all_finite(wire);
+    alarm_.reset(call);
+    alarm_.watch(wire, call);
     next_rest_ = rest_until_;
     const auto* at = wire.as<float>();
+    std::int64_t chosen = 0;
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
+      const std::int64_t begin = chosen;
+      chosen += sample_numel(part.member, settings_);
       if (rests(i, call)) continue;
       const CountSketch sketch = sketch_of(part, call);
       const std::int64_t k = sample_numel(part.member, settings_);
       // The gradient is in the sum and in the residual: its place is free for the estimates.
       auto* estimates = part.values.as<float>();
-      kernels_.count_sketch_estimate(sketch, at, part.member.numel, estimates);
-      chosen_[i].resize(static_cast<std::size_t>(k));
-      std::vector<float> found(static_cast<std::size_t>(k));
-      kernels_.top_k({.gradient = estimates, .next = static_cast<float*>(spare_.data()), .count = part.member.numel, .k = k, .indices = chosen_[i].data(),
-                      .values = found.data(), .scratch = scratch_});
-      if (!heavy(sketch, at, found)) next_rest_[i] = call.step + 1 + kRest;
+      kernels_.count_sketch_estimate(sketch, at, part.member.numel, estimates, call.stream);
+      kernels_.top_k({.gradient = estimates, .next = static_cast<float*>(spare_.data()), .count = part.member.numel, .k = k, .indices = indices(begin),
+                      .values = static_cast<float*>(found_.data()), .scratch = static_cast<std::uint32_t*>(scratch_.data())}, call.stream);
+      if (!heavy(sketch, at, k, call)) next_rest_[i] = call.step + 1 + kRest;
       at += cells_of(part.member, settings_);
     }
     parts_.unpack_exact(wire.slice(at - wire.as<float>(), parts_.exact_numel()), call);
   }
 
-  /// True when the smallest of the found estimates is worth twice the sketch's own error.
-  static bool heavy(const CountSketch& sketch, const float* cells, const std::vector<float>& found) {
-    std::vector<double> squared(static_cast<std::size_t>(sketch.rows), 0.0);
+  /// Of the values from `begin` on.
+  std::uint32_t* indices(std::int64_t begin) const { return static_cast<std::uint32_t*>(chosen_.data()) + begin; }
+
+  /// True when the smallest of the k found estimates is worth twice the sketch's own error. The host must know: it decides what the next steps send.
+  bool heavy(const CountSketch& sketch, const float* cells, std::int64_t k, const comm::CodecCall& call) {
+    energies_.clear(call);
     for (std::int64_t row = 0; row < sketch.rows; ++row) {
-      for (std::int64_t j = 0; j < sketch.columns; ++j) squared[static_cast<std::size_t>(row)] += std::pow(static_cast<double>(cells[row * sketch.columns + j]), 2);
+      kernels_.add_energy(cells + row * sketch.columns, nullptr, sketch.columns, energies_.at(static_cast<std::size_t>(row)), static_cast<double*>(energy_scratch_.data()),
+                          call.stream);
     }
+    const auto* read = static_cast<const double*>(call.read_on_host(TensorView(energies_.at(0), DType::f64, {sketch.rows}, parts_.device())));
+    std::vector<double> squared(read, read + sketch.rows);
     std::nth_element(squared.begin(), squared.begin() + sketch.rows / 2, squared.end());
     const double error = std::sqrt(squared[static_cast<std::size_t>(sketch.rows / 2)] / static_cast<double>(sketch.columns));
+    const auto* found = static_cast<const float*>(call.read_on_host(TensorView(found_.data(), DType::f32, {k}, parts_.device())));
     float least = std::numeric_limits<float>::infinity();
-    for (const float value : found) least = std::min(least, std::abs(value));
+    for (std::int64_t j = 0; j < k; ++j) least = std::min(least, std::abs(found[j]));
     return static_cast<double>(least) > 2 * error;
   }
 
   TensorView encode_values(const comm::CodecCall& call) {
-    const TensorView wire(values_.data(), DType::f32, {values_numel_});
-    auto* at = wire.as<float>();
-    bool finite = true;
+    const TensorView wire(values_.data(), DType::f32, {values_numel_}, parts_.device());
+    float* alarm = wire.as<float>() + values_numel_ - 1;
+    kernels_.clear(alarm, sizeof(float), call.stream);
+    std::int64_t begin = 0;
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
       const std::int64_t k = sample_numel(part.member, settings_);
+      float* at = wire.as<float>() + begin;
       if (rests(i, call)) {
-        finite = kernels_.sample({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = sum_of(part), .count = part.member.numel,
-                                  .stride = sample_stride(settings_), .key = comm::member_key(part.member, settings_), .step = static_cast<std::uint64_t>(call.step),
-                                  .unbiased = false, .values = at}) && finite;
+        kernels_.sample({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .next = sum_of(part), .count = part.member.numel,
+                         .stride = sample_stride(settings_), .key = comm::member_key(part.member, settings_), .step = static_cast<std::uint64_t>(call.step),
+                         .unbiased = false, .values = at, .alarm = alarm}, call.stream);
       } else {
-        float* sum = sum_of(part);
-        for (std::int64_t j = 0; j < k; ++j) at[j] = std::exchange(sum[chosen_[i][static_cast<std::size_t>(j)]], 0.0f);
+        kernels_.take_elements(sum_of(part), indices(begin), k, true, at, call.stream);
       }
-      at += k;
+      begin += k;
     }
-    *at = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
     feedback_.after(call);
     return wire;
   }
 
   void decode_values(const TensorView& wire, const comm::CodecCall& call) {
-    finite_ = comm::BucketParts::all_finite(wire) && finite_;
-    const auto* at = wire.as<float>();
+    alarm_.watch(wire, call);
+    std::int64_t begin = 0;
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
       const std::int64_t k = sample_numel(part.member, settings_);
+      const float* at = wire.as<float>() + begin;
       auto* values = part.values.as<float>();
       if (rests(i, call)) {
-        kernels_.place(at, part.member.numel, sample_stride(settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step), values);
+        kernels_.place(at, part.member.numel, sample_stride(settings_), comm::member_key(part.member, settings_), static_cast<std::uint64_t>(call.step), values, call.stream);
       } else {
-        std::memset(values, 0, static_cast<std::size_t>(part.values.bytes()));
-        for (std::int64_t j = 0; j < k; ++j) values[chosen_[i][static_cast<std::size_t>(j)]] = at[j];
+        kernels_.clear(values, part.values.bytes(), call.stream);
+        kernels_.put_elements(at, indices(begin), k, false, part.member.numel, values, alarm_.value(), call.stream);
       }
-      at += k;
+      begin += k;
     }
+    alarm_.spoil(parts_, call);
     parts_.store(call);
-    if (!finite_) parts_.poison();
   }
 
   CodecSettings settings_;
@@ -215,12 +228,15 @@ class CountSketchCodec final : public comm::Codec {
   Workspace values_;
   Workspace spare_;                                  // what top_k leaves over
   Workspace sums_;                                   // v where no residual keeps it
-  std::vector<std::uint32_t> scratch_;
-  std::vector<std::vector<std::uint32_t>> chosen_;   // by part
+  Workspace scratch_;
+  Workspace chosen_;                                 // indices of the values that are sent, part after part
+  Workspace found_;                                  // the estimates of one part there
+  comm::ReportedValues energies_;                    // of a sketch's rows
+  Workspace energy_scratch_;
+  comm::Alarm alarm_;
   std::vector<std::int64_t> rest_until_;             // step before which a part sends samples and no sketch; the same on all ranks
   std::vector<std::int64_t> next_rest_;              // what the running step makes of it
   const PackKernels& kernels_;
-  bool finite_ = true;
 };
 
 std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator) {

@@ -17,6 +17,7 @@
 // fused multiply-adds.
 #include <algorithm>
 
+#include "comm/exchange/alarm.h"
 #include "comm/exchange/error_feedback.h"
 #include "comm/exchange/low_rank_factors.h"
 #include "core/error.h"
@@ -47,16 +48,17 @@ double contraction_of(const comm::BucketParts& parts, const CodecSettings& setti
 class LowRank : public comm::Codec {
  public:
   LowRank(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : ranks_(layout.ranks), rank_(settings.rank), parts_("powersgd", layout, settings, allocator, pays),
+      : ranks_(layout.ranks), rank_(settings.rank), parts_(layout, settings, allocator, pays),
         feedback_(parts_, settings, contraction_of(parts_, settings), allocator), rows_(parts_, FactorSide::rows, settings, allocator),
-        columns_(parts_, FactorSide::columns, settings, allocator), kernels_(pack_kernels(layout.bucket.device.kind)) {}
+        columns_(parts_, FactorSide::columns, settings, allocator), kernels_(pack_kernels(layout.bucket.device.kind)), alarm_(allocator, parts_.device()),
+        spectra_(allocator, settings.error_feedback ? 2 * parts_.compressed().size() : 0, parts_.device()) {}
 
   bool linear() const override { return true; }
   bool keeps_bytes() const override { return true; }
-  bool finite() const override { return finite_; }
+  bool finite() const override { return alarm_.quiet(); }
   comm::CodecHealth health() const override {
     comm::CodecHealth health = feedback_.health();
-    health.effective_rank = effective_rank_;
+    if (spectra_.published()) health.effective_rank = effective_rank();
     return health;
   }
 
@@ -65,38 +67,34 @@ class LowRank : public comm::Codec {
   /// sum s^2 = tr(F^T F) and sum s^4 = ||F^T F||^2.
   void note_rank(const LowRankFactors& factors, const TensorView& wire, const CodecCall& call) {
     if (!feedback_.guards(call)) return;
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
+      kernels_.spectrum(wire.as<float>() + factors.offset(i), factors.length(parts_.compressed()[i]), rank_, spectra_.at(2 * i), call.stream);
+    }
+    spectra_.publish(call);
+  }
+  double effective_rank() const {
     double energy = 0, weighted = 0;
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
-      const std::int64_t length = factors.length(parts_.compressed()[i]);
-      const float* factor = wire.as<float>() + factors.offset(i);
-      double trace = 0, squares = 0;
-      for (std::int64_t a = 0; a < rank_; ++a) {
-        for (std::int64_t b = 0; b <= a; ++b) {
-          double dot = 0;
-          for (std::int64_t k = 0; k < length; ++k) dot += static_cast<double>(factor[a * length + k]) * static_cast<double>(factor[b * length + k]);
-          if (a == b) trace += dot;
-          squares += (a == b ? 1 : 2) * dot * dot;
-        }
-      }
-      if (squares > 0) weighted += trace * trace * trace / squares;
-      energy += trace;
+      const double squares = spectra_.seen(2 * i), fourths = spectra_.seen(2 * i + 1);
+      if (fourths > 0) weighted += squares * squares * squares / fourths;
+      energy += squares;
     }
-    if (energy > 0) effective_rank_ = weighted / energy;
+    return energy > 0 ? weighted / energy : -1;
   }
   static Stage sum_of(std::int64_t count) { return {Stage::Kind::all_reduce, DType::f32, count, comm::ReduceOp::sum}; }
-  TensorView wire_view(const Workspace& memory, std::int64_t count) const { return TensorView(memory.data(), DType::f32, {count}); }
+  TensorView wire_view(const Workspace& memory, std::int64_t count) const { return TensorView(memory.data(), DType::f32, {count}, parts_.device()); }
   /// M of a part: the sum with the residual, or the gradient itself.
   const float* matrix(const CompressedPart& part) const { return feedback_.enabled() ? feedback_.next(part) : part.values.as<float>(); }
 
   /// out = M factor, M being made on the way.
-  void project(std::size_t index, float* out) const {
+  void project(std::size_t index, float* out, Stream stream) const {
     const CompressedPart& part = parts_.compressed()[index];
     kernels_.project({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .sum = feedback_.next(part), .rows = part.member.rows,
-                      .columns = part.member.columns, .rank = rank_, .factor_RN = columns_.current(index), .projected_RM = out});
+                      .columns = part.member.columns, .rank = rank_, .factor_RN = columns_.current(index), .projected_RM = out}, stream);
   }
   /// destination = P Q^T and M -= share P Q^T, either where not null.
-  void multiply(const CompressedPart& part, const float* p, const float* q, float* destination, float share, float* next) const {
-    kernels_.low_rank_update(p, q, part.member.rows, part.member.columns, rank_, destination, share, next);
+  void multiply(const CompressedPart& part, const float* p, const float* q, float* destination, float share, float* next, Stream stream) const {
+    kernels_.low_rank_update(p, q, part.member.rows, part.member.columns, rank_, destination, share, next, stream);
   }
   /// Everything after `count` elements of the wire is exact.
   void pack_exact(const TensorView& wire, std::int64_t count, const CodecCall& call) const {
@@ -113,15 +111,16 @@ class LowRank : public comm::Codec {
   LowRankFactors rows_;     // P
   LowRankFactors columns_;  // Q
   const PackKernels& kernels_;
-  bool finite_ = true;
-  double effective_rank_ = -1;
+  comm::Alarm alarm_;
+  comm::ReportedValues spectra_;  // by part: sums of squares and of fourth powers of singular values
 };
 
 class TwoSided final : public LowRank {
  public:
   TwoSided(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
-      : LowRank(layout, settings, allocator), first_(allocator, bytes(rows_.numel() + parts_.exact_numel()), {}, {}),
-        second_(allocator, bytes(columns_.numel()), {}, {}), scratch_(static_cast<std::size_t>(rank_ * rank_)) {}
+      : LowRank(layout, settings, allocator), first_(allocator, bytes(rows_.numel() + parts_.exact_numel()), parts_.device(), {}),
+        second_(allocator, bytes(columns_.numel()), parts_.device(), {}),
+        scratch_(allocator, static_cast<std::size_t>(rank_ * rank_) * sizeof(double), parts_.device(), {}) {}
 
   std::vector<Stage> plan(std::int64_t) const override {
     std::vector<Stage> stages{sum_of(rows_.numel() + parts_.exact_numel())};
@@ -130,21 +129,23 @@ class TwoSided final : public LowRank {
   }
 
   TensorView encode(std::size_t index, const CodecCall& call) override {
-    if (index == 1) return encode_columns();
+    if (index == 1) return encode_columns(call.stream);
     parts_.load(call);
     feedback_.before(call);
     const TensorView wire = wire_view(first_, rows_.numel() + parts_.exact_numel());
-    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) project(i, wire.as<float>() + rows_.offset(i));
+    for (std::size_t i = 0; i < parts_.compressed().size(); ++i) project(i, wire.as<float>() + rows_.offset(i), call.stream);
     pack_exact(wire, rows_.numel(), call);
     return wire;
   }
 
   void decode(std::size_t index, const TensorView& wire, const CodecCall& call) override {
     if (index == 1) return reconstruct(wire, call);
-    finite_ = comm::BucketParts::all_finite(wire);
+    alarm_.reset(call);
+    alarm_.watch(wire, call);
     unpack_exact(wire, rows_.numel(), call);
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
-      kernels_.orthonormalize(wire.as<float>() + rows_.offset(i), parts_.compressed()[i].member.rows, rank_, scratch_.data());
+      kernels_.orthonormalize({.factor_RM = wire.as<float>() + rows_.offset(i), .rows = parts_.compressed()[i].member.rows, .rank = rank_,
+                               .scratch_RR = static_cast<double*>(scratch_.data())}, call.stream);
     }
   }
 
@@ -167,38 +168,38 @@ class TwoSided final : public LowRank {
   static std::size_t bytes(std::int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); }
   const float* left(std::size_t part) const { return static_cast<const float*>(first_.data()) + rows_.offset(part); }
 
-  TensorView encode_columns() {
+  TensorView encode_columns(Stream stream) {
     const TensorView wire = wire_view(second_, columns_.numel());
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
-      kernels_.project_transposed(matrix(part), part.member.rows, part.member.columns, rank_, left(i), wire.as<float>() + columns_.offset(i));
+      kernels_.project_transposed(matrix(part), part.member.rows, part.member.columns, rank_, left(i), wire.as<float>() + columns_.offset(i), stream);
     }
     return wire;
   }
 
   void reconstruct(const TensorView& wire, const CodecCall& call) {
-    finite_ = finite_ && comm::BucketParts::all_finite(wire);
+    alarm_.watch(wire, call);
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
       const CompressedPart& part = parts_.compressed()[i];
-      multiply(part, left(i), wire.as<float>() + columns_.offset(i), part.values.as<float>(), 1.0f / static_cast<float>(ranks_), feedback_.next(part));
+      multiply(part, left(i), wire.as<float>() + columns_.offset(i), part.values.as<float>(), 1.0f / static_cast<float>(ranks_), feedback_.next(part), call.stream);
     }
+    alarm_.spoil(parts_, call);
     parts_.store(call);
-    if (!finite_) return parts_.poison();
     feedback_.after(call);
     note_rank(columns_, wire, call);
-    columns_.propose(wire.as<float>(), call.step);
+    columns_.propose(wire.as<float>(), call);
   }
 
   Workspace first_;
   Workspace second_;
-  std::vector<double> scratch_;
+  Workspace scratch_;
 };
 
 class Alternating final : public LowRank {
  public:
   Alternating(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
       : LowRank(layout, settings, allocator),
-        memory_(allocator, static_cast<std::size_t>(std::max(rows_.numel(), columns_.numel()) + parts_.exact_numel()) * sizeof(float), {}, {}) {}
+        memory_(allocator, static_cast<std::size_t>(std::max(rows_.numel(), columns_.numel()) + parts_.exact_numel()) * sizeof(float), parts_.device(), {}) {}
 
   std::vector<Stage> plan(std::int64_t step) const override { return {sum_of(sent(step).numel() + parts_.exact_numel())}; }
 
@@ -211,12 +212,12 @@ class Alternating final : public LowRank {
       const CompressedPart& part = parts_.compressed()[i];
       float* factor = wire.as<float>() + sent(call.step).offset(i);
       if (sends_rows(call.step)) {
-        project(i, factor);
+        project(i, factor, call.stream);
       } else {
-        add_residual(part);
-        kernels_.project_transposed(matrix(part), part.member.rows, part.member.columns, rank_, rows_.current(i), factor);
+        add_residual(part, call.stream);
+        kernels_.project_transposed(matrix(part), part.member.rows, part.member.columns, rank_, rows_.current(i), factor, call.stream);
       }
-      if (feedback_.enabled()) multiply_by(i, factor, call.step, nullptr, feedback_.next(part));
+      if (feedback_.enabled()) multiply_by(i, factor, call, nullptr, feedback_.next(part));
     }
     pack_exact(wire, count, call);
     feedback_.after(call);
@@ -225,15 +226,16 @@ class Alternating final : public LowRank {
 
   void decode(std::size_t, const TensorView& wire, const CodecCall& call) override {
     LowRankFactors& factors = sends_rows(call.step) ? rows_ : columns_;
-    finite_ = comm::BucketParts::all_finite(wire);
+    alarm_.reset(call);
+    alarm_.watch(wire, call);
     unpack_exact(wire, factors.numel(), call);
     for (std::size_t i = 0; i < parts_.compressed().size(); ++i) {
-      multiply_by(i, wire.as<float>() + factors.offset(i), call.step, parts_.compressed()[i].values.as<float>(), nullptr);
+      multiply_by(i, wire.as<float>() + factors.offset(i), call, parts_.compressed()[i].values.as<float>(), nullptr);
     }
+    alarm_.spoil(parts_, call);
     parts_.store(call);
-    if (!finite_) return parts_.poison();
     note_rank(factors, wire, call);
-    factors.propose(wire.as<float>(), call.step);
+    factors.propose(wire.as<float>(), call);
   }
 
   void commit() override {
@@ -261,14 +263,14 @@ class Alternating final : public LowRank {
   static bool sends_rows(std::int64_t step) { return step % 2 == 0; }
   const LowRankFactors& sent(std::int64_t step) const { return sends_rows(step) ? rows_ : columns_; }
 
-  void add_residual(const CompressedPart& part) const {
+  void add_residual(const CompressedPart& part, Stream stream) const {
     if (!feedback_.enabled()) return;
     kernels_.project({.gradient = part.values.as<float>(), .residual = feedback_.residual(part), .sum = feedback_.next(part), .rows = part.member.rows,
-                      .columns = part.member.columns, .rank = 0, .factor_RN = nullptr, .projected_RM = nullptr});
+                      .columns = part.member.columns, .rank = 0, .factor_RN = nullptr, .projected_RM = nullptr}, stream);
   }
-  void multiply_by(std::size_t index, const float* factor, std::int64_t step, float* destination, float* next) const {
-    const bool by_rows = sends_rows(step);
-    multiply(parts_.compressed()[index], by_rows ? factor : rows_.current(index), by_rows ? columns_.current(index) : factor, destination, 1.0f, next);
+  void multiply_by(std::size_t index, const float* factor, const CodecCall& call, float* destination, float* next) const {
+    const bool by_rows = sends_rows(call.step);
+    multiply(parts_.compressed()[index], by_rows ? factor : rows_.current(index), by_rows ? columns_.current(index) : factor, destination, 1.0f, next, call.stream);
   }
 
   Workspace memory_;

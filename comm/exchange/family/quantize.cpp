@@ -12,7 +12,7 @@ namespace {
 std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const comm::CodecSettings& settings, Allocator& allocator) {
   const QuantizeFormat format{static_cast<int>(settings.bits), settings.block};
   constexpr double kContraction = 0.5;  // of one bit on anything near normal: 0.64
-  return comm::make_block_quantizer({.name = "quantize", .format = format, .stochastic = settings.stochastic, .contraction = kContraction}, layout, settings, allocator);
+  return comm::make_block_quantizer({.format = format, .stochastic = settings.stochastic, .contraction = kContraction}, layout, settings, allocator);
 }
 
 }  // namespace

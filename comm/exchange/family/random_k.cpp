@@ -10,7 +10,7 @@ namespace panther {
 namespace {
 
 std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const comm::CodecSettings& settings, Allocator& allocator) {
-  return comm::make_shared_sample("random_k", false, layout, settings, allocator);
+  return comm::make_shared_sample(false, layout, settings, allocator);
 }
 
 }  // namespace

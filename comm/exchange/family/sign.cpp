@@ -8,7 +8,7 @@ namespace {
 
 std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const comm::CodecSettings& settings, Allocator& allocator) {
   constexpr std::int64_t kPiece = 65536;
-  return comm::make_block_quantizer({.name = "sign", .format = {1, kPiece}, .contraction = 0.5, .momentum = settings.momentum}, layout, settings, allocator);
+  return comm::make_block_quantizer({.format = {1, kPiece}, .contraction = 0.5, .momentum = settings.momentum}, layout, settings, allocator);
 }
 
 }  // namespace

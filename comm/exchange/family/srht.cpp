@@ -11,7 +11,7 @@ namespace panther {
 namespace {
 
 std::unique_ptr<comm::Codec> make(const comm::CodecLayout& layout, const comm::CodecSettings& settings, Allocator& allocator) {
-  return comm::make_shared_sample("srht", true, layout, settings, allocator);
+  return comm::make_shared_sample(true, layout, settings, allocator);
 }
 
 }  // namespace

@@ -74,39 +74,39 @@ int main(int argc, char** argv) {
       return QuantizeArguments{.format = format, .gradient = m.gradient.data(), .residual = m.residual.data(), .next = m.next.data(), .count = kCount,
                                .packed = m.packed.data(), .stochastic = stochastic, .key = 1};
     };
-    cases.push_back({concat("quantize_feedback_", bits), 12.0 * kCount + packed, [&k, arguments] { k.quantize(arguments(false)); }});
-    if (bits == 4) cases.push_back({"quantize_stochastic_4", 12.0 * kCount + packed, [&k, arguments] { k.quantize(arguments(true)); }});
+    cases.push_back({concat("quantize_feedback_", bits), 12.0 * kCount + packed, [&k, arguments] { k.quantize(arguments(false), {}); }});
+    if (bits == 4) cases.push_back({"quantize_stochastic_4", 12.0 * kCount + packed, [&k, arguments] { k.quantize(arguments(true), {}); }});
     cases.push_back({concat("dequantize_sum_2x", bits), 4.0 * kCount + kRanks * packed, [&k, &m, format] {
       const std::vector<const std::byte*> sources(kRanks, m.packed.data());
-      k.dequantize_sum(format, sources, kCount, m.out.data());
+      k.dequantize_sum(format, sources, kCount, false, m.out.data(), {});
     }});
   }
   for (const std::int64_t rank : {1, 4, 16}) {
     const std::string name = concat("_r", rank);
     cases.push_back({"feedback_project" + name, 12.0 * kCount, [&k, &m, rank] {
       k.project({.gradient = m.gradient.data(), .residual = m.residual.data(), .sum = m.next.data(), .rows = kRows, .columns = kColumns, .rank = rank,
-                 .factor_RN = m.q.data(), .projected_RM = m.p.data()});
+                 .factor_RN = m.q.data(), .projected_RM = m.p.data()}, {});
     }});
     cases.push_back({"project_transposed" + name, 4.0 * kCount, [&k, &m, rank] {
-      k.project_transposed(m.gradient.data(), kRows, kColumns, rank, m.p.data(), m.q.data());
+      k.project_transposed(m.gradient.data(), kRows, kColumns, rank, m.p.data(), m.q.data(), {});
     }});
     cases.push_back({"reconstruct_feedback" + name, 12.0 * kCount, [&k, &m, rank] {
-      k.low_rank_update(m.p.data(), m.q.data(), kRows, kColumns, rank, m.out.data(), 0.5f, m.next.data());
+      k.low_rank_update(m.p.data(), m.q.data(), kRows, kColumns, rank, m.out.data(), 0.5f, m.next.data(), {});
     }});
   }
   cases.push_back({"top_k_1_percent", 12.0 * kCount, [&k, &m] {
     k.top_k({.gradient = m.gradient.data(), .residual = m.residual.data(), .next = m.next.data(), .count = kCount, .k = kCount / 100,
-             .indices = m.indices.data(), .values = m.out.data(), .scratch = m.scratch});
+             .indices = m.indices.data(), .values = m.out.data(), .scratch = m.scratch.data()}, {});
   }});
   cases.push_back({"sample_1_percent", 12.0 * kCount, [&k, &m] {
     k.sample({.gradient = m.gradient.data(), .residual = m.residual.data(), .next = m.next.data(), .count = kCount, .stride = 100, .key = 1,
-              .values = m.out.data()});
+              .values = m.out.data()}, {});
   }});
   for (const std::int64_t rows : {1, 3}) {
     const CountSketch sketch{.rows = rows, .columns = 1 << 20, .key = 1};
     const double cells = 4.0 * static_cast<double>(rows * sketch.columns);
     cases.push_back({concat("count_sketch_insert_", rows), 12.0 * kCount + cells, [&k, &m, sketch] {
-      k.count_sketch_insert({.sketch = sketch, .gradient = m.gradient.data(), .residual = m.residual.data(), .sum = m.next.data(), .count = kCount, .cells = m.q.data()});
+      k.count_sketch_insert({.sketch = sketch, .gradient = m.gradient.data(), .residual = m.residual.data(), .sum = m.next.data(), .count = kCount, .cells = m.q.data()}, {});
     }});
     cases.push_back({concat("count_sketch_estimate_", rows), 4.0 * kCount + cells, [&k, &m, sketch] { k.count_sketch_estimate(sketch, m.q.data(), kCount, m.out.data()); }});
   }
