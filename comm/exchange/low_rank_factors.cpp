@@ -17,7 +17,7 @@ std::int64_t numel_of(const BucketParts& parts, FactorSide side, std::int64_t ra
 LowRankFactors::LowRankFactors(const BucketParts& parts, FactorSide side, const CodecSettings& settings, Allocator& allocator)
     : parts_(parts), side_(side), settings_(settings), numel_(numel_of(parts, side, settings.rank)),
       memory_(allocator, static_cast<std::size_t>(2 * numel_) * sizeof(float), parts.device(), {}),
-      scratch_(allocator, static_cast<std::size_t>(settings.rank * settings.rank) * sizeof(double), parts.device(), {}),
+      scratch_(allocator, static_cast<std::size_t>(settings.rank * settings.rank + 1) * sizeof(double), parts.device(), {}),
       kernels_(pack_kernels(parts.device().kind)) {
   if (numel_ > 0) kernels_.clear(memory_.data(), static_cast<std::int64_t>(memory_.bytes()), {});
   std::int64_t at = 0;

@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vectorised.h"
+#include "kernels/pack/count_sketch_places.h"
 #include "kernels/pack/pack_kernels.h"
 #include "kernels/pack/sign_words.h"
 
@@ -12,15 +13,8 @@ namespace {
 constexpr std::int64_t kBlock = kCountSketchBlock;
 constexpr int kMostRows = kCountSketchMostRows;
 
-/// Key of a row's signs; its places take another.
-std::uint64_t row_key(const CountSketch& sketch, int row) { return mix64(mix64(sketch.key, sketch.step), static_cast<std::uint64_t>(2 * row)); }
-
 /// First cell of a block of elements.
-std::int64_t place_of(const CountSketch& sketch, std::uint64_t key, std::int64_t block) {
-  const auto places = static_cast<std::uint64_t>(sketch.columns / kBlock);
-  const std::uint64_t hash = mix64(key ^ 0x9e3779b97f4a7c15ull, static_cast<std::uint64_t>(block));
-  return static_cast<std::int64_t>(((hash >> 32) * places) >> 32) * kBlock;
-}
+std::int64_t cell_of(const CountSketch& sketch, std::uint64_t key, std::int64_t block) { return count_sketch_place(key, block, sketch.columns / kBlock) * kBlock; }
 
 [[gnu::always_inline]] inline void add_signed(const float* v, std::int64_t count, std::uint64_t signs, float* cells) {
   alignas(64) float flipped[kBlock];
@@ -31,7 +25,7 @@ std::int64_t place_of(const CountSketch& sketch, std::uint64_t key, std::int64_t
 /// All blocks into rows [first_row, end_row); `keep`: their sum is stored too.
 PANTHER_VECTORISED void insert_blocks(const CountSketchInsert& a, int first_row, int end_row, bool keep) {
   std::uint64_t keys[kMostRows];
-  for (int row = first_row; row < end_row; ++row) keys[row] = row_key(a.sketch, row);
+  for (int row = first_row; row < end_row; ++row) keys[row] = count_sketch_row_key(a.sketch, row);
   const std::int64_t blocks = (a.count + kBlock - 1) / kBlock;
   alignas(64) float v[kBlock];
   for (std::int64_t block = 0; block < blocks; ++block) {
@@ -40,38 +34,24 @@ PANTHER_VECTORISED void insert_blocks(const CountSketchInsert& a, int first_row,
     else for (std::int64_t i = 0; i < count; ++i) v[i] = a.gradient[begin + i] + a.residual[begin + i];
     if (keep) std::memcpy(a.sum + begin, v, static_cast<std::size_t>(count) * sizeof(float));
     for (int row = first_row; row < end_row; ++row) {
-      float* cells = a.cells + row * a.sketch.columns + place_of(a.sketch, keys[row], block);
+      float* cells = a.cells + row * a.sketch.columns + cell_of(a.sketch, keys[row], block);
       if (count == kBlock) add_signed(v, kBlock, sign_word(keys[row], block), cells);
       else add_signed(v, count, sign_word(keys[row], block), cells);
     }
   }
 }
 
-[[gnu::always_inline]] inline float median3(float a, float b, float c) { return std::max(std::min(a, b), std::min(std::max(a, b), c)); }
-
-template <int rows>
-[[gnu::always_inline]] inline float median_of(const float (&value)[kMostRows][kBlock], std::int64_t i) {
-  if constexpr (rows == 1) return value[0][i];
-  else if constexpr (rows == 3) return median3(value[0][i], value[1][i], value[2][i]);
-  else {
-    // Of five: the largest and the smallest pair fall away.
-    const float a = std::max(std::min(value[0][i], value[1][i]), std::min(value[2][i], value[3][i]));
-    const float b = std::min(std::max(value[0][i], value[1][i]), std::max(value[2][i], value[3][i]));
-    return median3(value[4][i], a, b);
-  }
-}
-
 template <int rows>
 [[gnu::always_inline]] inline void estimate_rows(const CountSketch& sketch, const float* cells, std::int64_t first, std::int64_t end, std::int64_t count, float* out) {
   std::uint64_t keys[kMostRows];
-  for (int row = 0; row < rows; ++row) keys[row] = row_key(sketch, row);
+  for (int row = 0; row < rows; ++row) keys[row] = count_sketch_row_key(sketch, row);
   alignas(64) float value[kMostRows][kBlock];
   for (std::int64_t block = first; block < end; ++block) {
     const std::int64_t begin = block * kBlock, here = std::min(kBlock, count - begin);
     for (int row = 0; row < rows; ++row) {
-      flip_signs(cells + row * sketch.columns + place_of(sketch, keys[row], block), value[row], kBlock, sign_word(keys[row], block));
+      flip_signs(cells + row * sketch.columns + cell_of(sketch, keys[row], block), value[row], kBlock, sign_word(keys[row], block));
     }
-    for (std::int64_t i = 0; i < here; ++i) out[begin + i] = median_of<rows>(value, i);
+    for (std::int64_t i = 0; i < here; ++i) out[begin + i] = count_sketch_median<rows>([&](int row) { return value[row][i]; });
   }
 }
 

@@ -1,7 +1,5 @@
 #include "kernels/pack/pack_kernels.h"
 
-#include "core/error.h"
-
 namespace panther {
 
 const PackKernels& pack_kernels(DeviceKind device) {
@@ -10,11 +8,15 @@ const PackKernels& pack_kernels(DeviceKind device) {
                                    cpu::running_mean, cpu::rotate, cpu::count_sketch_insert, cpu::count_sketch_estimate, cpu::touched_rows,
                                    cpu::gather_rows, cpu::scatter_rows, cpu::watch, cpu::watch_scales, cpu::add_energy, cpu::limit_energy,
                                    cpu::clear};
-  if (device != DeviceKind::cpu) fail(ErrorCode::Unsupported, "the kernels of this exchange run on the CPU alone, and the gradients are on a CUDA device; use comm.exchange = \"none\" or \"half\" there");
-  return set;
+  return device == DeviceKind::cpu ? set : cuda_pack_kernels();
 }
 
 std::int64_t quantize_blocks(const QuantizeFormat& format, std::int64_t count) { return (count + format.block - 1) / format.block; }
+
+std::int64_t count_sketch_scratch(const CountSketch& sketch, std::int64_t count) {
+  const std::int64_t places = sketch.columns / kCountSketchBlock, blocks = (count + kCountSketchBlock - 1) / kCountSketchBlock;
+  return sketch.rows * (2 * places + blocks);
+}
 
 std::int64_t quantized_bytes(const QuantizeFormat& format, std::int64_t count) {
   const std::int64_t codes = (count + 7) / 8 * format.bits;

@@ -56,7 +56,7 @@ struct OrthonormalizeArguments {
   float* factor_RM = nullptr;
   std::int64_t rows = 0;             ///< M
   std::int64_t rank = 0;
-  double* scratch_RR = nullptr;      ///< rank^2
+  double* scratch_RR = nullptr;      ///< rank^2 + 1
   bool complete = false;
   std::uint64_t key = 0;
   std::int64_t step = 0;
@@ -123,7 +123,10 @@ struct CountSketchInsert {
   float* sum = nullptr;              ///< v; none of the inputs
   std::int64_t count = 0;
   float* cells = nullptr;            ///< overwritten
+  std::uint32_t* scratch = nullptr;  ///< count_sketch_scratch() long; the CPU needs none
 };
+/// Elements of CountSketchInsert::scratch.
+PANTHER_KERNELS_API std::int64_t count_sketch_scratch(const CountSketch& sketch, std::int64_t count);
 
 struct PackKernels {
   /// Deterministic: level = nearest of v / step with a step between the one that clips nothing (max |v| / L) and the best for a
@@ -190,6 +193,8 @@ struct PackKernels {
 
 /// Throws Unsupported with why_no_cuda() where a device has none.
 PANTHER_KERNELS_API const PackKernels& pack_kernels(DeviceKind device);
+/// CUDA's.
+const PackKernels& cuda_pack_kernels();
 
 namespace cpu {
 void quantize(const QuantizeArguments& arguments, Stream stream);

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vectorised.h"
-#include "kernels/element/quantize.h"
 #include "kernels/pack/bit_fields.h"
 #include "kernels/pack/pack_kernels.h"
+#include "kernels/pack/quantize_coding.h"
 
 namespace panther::cpu {
 namespace {
@@ -17,7 +16,6 @@ constexpr std::int64_t kSums = 16;           // partial sums, the same on every 
 constexpr std::int64_t kPiece = 512;         // elements packed at a time; a multiple of 8
 constexpr std::int64_t kTaskElements = 16384;
 constexpr std::int64_t kAheadElements = 2048;  // of a block that is asked for while another is computed: both fit the first cache
-constexpr float kLargest = 3.402823e38f;      // a little below the largest float: a product rounded up stays finite
 
 /// The largest magnitude's bits; nan and inf are above all.
 PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, const float* residual, float* sum, std::int64_t count) {
@@ -87,14 +85,6 @@ PANTHER_VECTORISED float moment(const float* v, std::int64_t count, float normal
   return sum;
 }
 
-/// <v, level> and <level, level> for one step.
-struct Fit {
-  float cross = 0;
-  float levels = 0;
-  float scale() const { return levels > 0 ? cross / levels : 0; }
-  float explained() const { return levels > 0 ? cross * cross / levels : 0; }
-};
-
 /// For two steps in one sweep; the first clips nothing.
 struct Fits {
   Fit fit[2];
@@ -141,31 +131,17 @@ PANTHER_VECTORISED Fits fit_steps(const float* v, std::int64_t count, float norm
   return result;
 }
 
-/// How a block is coded: level = round(v normaliser inverse_step), decoded as scale * level.
-struct Coding {
-  float normaliser = 1;
-  float inverse_step = 0;
-  float scale = 0;
-};
-
 Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, std::uint32_t largest_bits, const Ahead& ahead) {
-  if (largest_bits >= 0x7f800000u) return {1, 0, std::numeric_limits<float>::quiet_NaN()};
+  if (largest_bits >= 0x7f800000u) return nonfinite_coding();
   if (largest_bits == 0) return {};
   const auto limit = static_cast<float>(quantize_limit(a.format.bits));
   const float normaliser = quantize_normaliser(largest_bits);
-  const float back = 1.0f / normaliser;
-  const float largest = float_of(largest_bits) * normaliser;
-  const float no_clip = largest / limit;
-  const auto finish = [&](float step, float scale) {
-    return Coding{normaliser, 1.0f / step, std::min(scale * back, kLargest / limit)};
-  };
-  if (a.stochastic) return finish(no_clip, no_clip);
-  if (a.format.bits == 1) return finish(1, moment<false>(v, count, normaliser, ahead) / static_cast<float>(count));
-  const float normal = quantize_normal_step(a.format.bits) * std::sqrt(moment<true>(v, count, normaliser, ahead) / static_cast<float>(count));
+  const float no_clip = float_of(largest_bits) * normaliser / limit;
+  if (a.stochastic) return scaled_coding(normaliser, limit, no_clip, no_clip);
+  if (a.format.bits == 1) return scaled_coding(normaliser, limit, 1, moment<false>(v, count, normaliser, ahead) / static_cast<float>(count));
+  const float normal = normal_step(a.format.bits, moment<true>(v, count, normaliser, ahead), count);
   const Fits fits = fit_steps(v, count, normaliser, 1.0f / no_clip, 1.0f / std::min(normal, no_clip), limit, ahead);
-  const Fit& whole = fits.fit[0];
-  const Fit& clipped = fits.fit[1];
-  return normal < no_clip && clipped.explained() > whole.explained() ? finish(normal, clipped.scale()) : finish(no_clip, whole.scale());
+  return better_coding(normaliser, limit, no_clip, fits.fit[0], normal, fits.fit[1]);
 }
 
 PANTHER_VECTORISED void fill_uniform(std::uint64_t key, std::uint64_t step, std::int64_t first, std::int64_t count, float* uniform) {

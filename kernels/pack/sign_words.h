@@ -11,7 +11,14 @@ inline constexpr std::int64_t kSignWord = 64;
 
 /// Signs of elements [64 word, 64 word + 64): bit i of the result is element i's. mix64 is a full-avalanche mixer, which is enough where no
 /// statistics of signs are promised beyond pairwise independence in practice.
-inline std::uint64_t sign_word(std::uint64_t key, std::int64_t word) { return mix64(key, static_cast<std::uint64_t>(word)); }
+PANTHER_HOST_DEVICE inline std::uint64_t sign_word(std::uint64_t key, std::int64_t word) { return mix64(key, static_cast<std::uint64_t>(word)); }
+
+/// -v where bit `i` of `signs` is set.
+PANTHER_HOST_DEVICE inline float flip_by(float v, std::uint64_t signs, int i) { return float_of(bits_of(v) ^ static_cast<std::uint32_t>(signs >> i) << 31); }
+/// v with the sign that element `i` has.
+PANTHER_HOST_DEVICE inline float flip_sign(float v, std::uint64_t key, std::int64_t i) {
+  return flip_by(v, sign_word(key, i / kSignWord), static_cast<int>(i % kSignWord));
+}
 
 /// out[i] = -in[i] where bit i of `signs` is set; at most 64.
 [[gnu::always_inline]] inline void flip_signs(const float* in, float* out, std::int64_t count, std::uint64_t signs) {

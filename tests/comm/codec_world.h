@@ -60,13 +60,16 @@ inline void fill(RankExchange& world, int rank, std::int64_t step, const Gradien
     const TensorView view = world.gradient(static_cast<std::int64_t>(slot));
     for (std::int64_t i = 0; i < view.numel(); ++i) put(view, i, gradient(rank, step, static_cast<std::int64_t>(slot), i));
   }
+  world.push();
 }
 
 inline ExchangeReport step(RankExchange& world, int rank, std::int64_t number, const Gradient& gradient) {
   world.exchange->begin({});
   world.exchange->set_control({}, 1.0 / (3 + rank));
   fill(world, rank, number, gradient);
-  return world.exchange->finish();
+  const ExchangeReport report = world.exchange->finish();
+  world.pull();
+  return report;
 }
 
 /// Gradients as they stand in the buckets, slot after slot.

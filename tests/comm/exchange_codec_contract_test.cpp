@@ -86,7 +86,7 @@ class Brought {
 void expect_nothing_lost(const Variant& variant, int p, const std::vector<GradientSlot>& all, const Gradient& gradient, int steps) {
   PerRank<std::vector<std::vector<std::vector<double>>>> decoded(p);
   PerRank<std::vector<SavedState>> states(p);
-  run_ranks_as_threads(p, [&](Collective& collective) {
+  run_ranks(p, [&](Collective& collective) {
     RankExchange world(collective, all, config_of(variant));
     std::vector<std::vector<std::vector<double>>> seen;
     std::vector<SavedState> saved{save(*world.exchange)};
@@ -156,7 +156,7 @@ TEST(CodecContractTest, NothingIsLostAtAnySize) {
 }
 
 TEST_P(CodecContract, SmallIntegersInVectorsAndSmallMatricesAreExact) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     RankExchange world(collective, slots(), config_of(variant()));
     step(world, collective.rank(), 0, [](int rank, std::int64_t, std::int64_t slot, std::int64_t i) { return (rank + 1) * ((slot + i) % 8); });
     const int factor = ranks() * (ranks() + 1) / 2;
@@ -171,7 +171,7 @@ TEST_P(CodecContract, NonFiniteGradientsChangeNoState) {
   const int p = ranks();
   for (const double poison : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const std::int64_t bad_slot : {0, 1, 3}) {
-      run_ranks_as_threads(p, [&](Collective& collective) {
+      run_ranks(p, [&](Collective& collective) {
         RankExchange world(collective, slots(), config_of(variant()));
         RankExchange twin(collective, slots(), config_of(variant()));
         for (int s = 0; s < 2; ++s) {
@@ -187,8 +187,8 @@ TEST_P(CodecContract, NonFiniteGradientsChangeNoState) {
           for (const double value : values) finite = finite && std::isfinite(value);
         }
         EXPECT_FALSE(finite) << "the trainer would apply this step";
-        if (before.size() > 1) {
-          EXPECT_TRUE(report.control.nonfinite) << "a codec with state looks";
+        if (before.size() > 1 && on_host()) {
+          EXPECT_TRUE(report.control.nonfinite) << "a codec with state looks, and on a device the caller does";
         }
         if (!report.control.nonfinite) world.exchange->reject_step();
         EXPECT_EQ(save(*world.exchange), before);
@@ -201,7 +201,7 @@ TEST_P(CodecContract, NonFiniteGradientsChangeNoState) {
 }
 
 TEST_P(CodecContract, AControlWordThatSaysNonFiniteChangesNoState) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     RankExchange world(collective, slots(), config_of(variant()));
     step(world, collective.rank(), 0, normal_value);
     const SavedState before = save(*world.exchange);
@@ -219,7 +219,7 @@ TEST_P(CodecContract, AControlWordThatSaysNonFiniteChangesNoState) {
 
 /// Saved, loaded into new exchanges: the same bits go on.
 TEST_P(CodecContract, StateContinuesBitForBit) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     RankExchange whole(collective, slots(), config_of(variant()));
     RankExchange first(collective, slots(), config_of(variant()));
     for (int s = 0; s < 3; ++s) {
@@ -240,7 +240,7 @@ TEST_P(CodecContract, StateContinuesBitForBit) {
 
 /// A rank whose state got lost: nobody goes on, instead of everybody with collectives that do not fit.
 TEST_P(CodecContract, StateOfOtherStepsOrFactorsIsRefusedByAllRanks) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     RankExchange first(collective, slots(), config_of(variant()));
     for (int s = 0; s < 3; ++s) step(first, collective.rank(), s, normal_value);
     const SavedState state = save(*first.exchange);
@@ -277,7 +277,7 @@ TEST_P(CodecContract, StateOfOtherStepsOrFactorsIsRefusedByAllRanks) {
 
 /// A plan's bytes are the ledger's where the collective sends as a ring does.
 TEST_P(CodecContract, PlannedBytesAreTheLedgers) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     const ExchangeConfig config = config_of(variant());
     RankExchange world(collective, slots(), config);
     std::int64_t sent = 0, slack = 0;
@@ -296,7 +296,7 @@ TEST_P(CodecContract, PlannedBytesAreTheLedgers) {
 
 /// What a codec says of itself is what it saves.
 TEST_P(CodecContract, StatelessCodecsSaveNothing) {
-  run_ranks_as_threads(ranks(), [&](Collective& collective) {
+  run_ranks(ranks(), [&](Collective& collective) {
     RankExchange world(collective, slots(), config_of(variant()));
     step(world, collective.rank(), 0, normal_value);
     if (world.exchange->stateless()) {
@@ -312,7 +312,7 @@ TEST_P(CodecContract, StatelessCodecsSaveNothing) {
 TEST(CodecContractTest, ReBucketingKeepsState) {
   for (const Variant& variant : variants()) {
     SCOPED_TRACE(variant.label);
-    run_ranks_as_threads(2, [&](Collective& collective) {
+    run_ranks(2, [&](Collective& collective) {
       RankExchange whole(collective, slots(), config_of(variant));
       RankExchange first(collective, slots(), config_of(variant));
       ASSERT_GT(whole.plan.buckets.size(), 2u);
@@ -335,7 +335,7 @@ TEST(CodecContractTest, ReBucketingKeepsState) {
 
 TEST_P(CodecContract, TheLedgerIsWhatWasSentAndCheckedModeAgrees) {
   for (const bool checked : {false, true}) {
-    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    run_ranks(ranks(), [&](Collective& collective) {
       Watched counted(collective);
       RankExchange world(counted, slots(), config_of(variant(), false, checked));
       for (int s = 0; s < 3; ++s) {
@@ -351,7 +351,7 @@ TEST_P(CodecContract, TheLedgerIsWhatWasSentAndCheckedModeAgrees) {
 /// Huge, subnormal and zero gradients: finite results, nothing lost beyond f32 rounding.
 TEST_P(CodecContract, ExtremeMagnitudes) {
   for (const double magnitude : {0.0, 1e-44, 1e-38, 1e-20, 1e18}) {
-    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    run_ranks(ranks(), [&](Collective& collective) {
       RankExchange world(collective, slots(), config_of(variant()));
       for (int s = 0; s < 2; ++s) {
         const ExchangeReport report = step(world, collective.rank(), s, [&](int rank, std::int64_t number, std::int64_t slot, std::int64_t i) {
@@ -371,7 +371,7 @@ TEST_P(CodecContract, ExtremeMagnitudes) {
 
 TEST_P(CodecContract, TwoByteAndF64Gradients) {
   for (const DType dtype : {DType::bf16, DType::f16, DType::f64}) {
-    run_ranks_as_threads(ranks(), [&](Collective& collective) {
+    run_ranks(ranks(), [&](Collective& collective) {
       RankExchange world(collective, slots(dtype), config_of(variant()));
       RankExchange single(collective, slots(), config_of(variant()));
       // Values that all dtypes hold, so that codecs see the same.

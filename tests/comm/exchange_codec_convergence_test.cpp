@@ -44,7 +44,7 @@ Training train(const std::string& codec, const CodecSettings& settings, int rank
   Training run;
   PerRank<std::vector<std::vector<float>>> residuals(ranks);
   PerRank<std::vector<double>> ends(ranks);
-  run_ranks_as_threads(ranks, [&](Collective& collective) {
+  run_ranks(ranks, [&](Collective& collective) {
     RankExchange world(collective, {matrix("w", kRows, kColumns), vector("b", kVector)},
                        {.codec = codec, .bucket_bytes = 1, .first_bucket_bytes = 1, .settings = settings});
     std::vector<double> x(kCount + kVector, 0.0);

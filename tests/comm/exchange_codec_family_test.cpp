@@ -29,7 +29,7 @@ double norm(const std::vector<double>& values) {
 std::vector<float> orthonormal(std::int64_t rows, std::int64_t rank, int seed) {
   std::vector<float> factor(static_cast<std::size_t>(rows * rank));
   for (std::size_t i = 0; i < factor.size(); ++i) factor[i] = normal_value(seed, 0, 9, static_cast<std::int64_t>(i));
-  std::vector<double> scratch(static_cast<std::size_t>(rank * rank));
+  std::vector<double> scratch(static_cast<std::size_t>(rank * rank + 1));
   pack_kernels(DeviceKind::cpu).orthonormalize({.factor_RM = factor.data(), .rows = rows, .rank = rank, .scratch_RR = scratch.data()}, {});
   return factor;
 }

@@ -1,9 +1,6 @@
 // The exchange with gradients on a device: two ranks as threads share it, messages pass through pinned memory.
 #include <gtest/gtest.h>
 
-#include <exception>
-#include <thread>
-
 #include "comm/exchange/exchange.h"
 #include "comm/group.h"
 #include "core/error.h"
@@ -15,32 +12,7 @@ namespace {
 
 constexpr Device kDevice{DeviceKind::cuda, 0};
 
-/// Runs `body` for each rank of a group whose collectives take device buffers; rethrows the first failure.
-void run_on_device(int ranks, const std::function<void(Collective&)>& body) {
-  const std::shared_ptr<Store> store = make_memory_store();
-  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        set_device(kDevice.index);
-        GroupOptions options;
-        options.backend = "threads";
-        options.rank = rank;
-        options.size = ranks;
-        options.device = kDevice;
-        options.store = store;
-        body(*make_collective(options));
-      } catch (...) {
-        failures[static_cast<std::size_t>(rank)] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
-}
+void run_on_device(int ranks, const std::function<void(Collective&)>& body) { testing::run_ranks_on(kDevice, ranks, body); }
 
 struct PinnedFloats {
   explicit PinnedFloats(std::int64_t count) : data(static_cast<float*>(pinned_allocate(static_cast<std::size_t>(count) * sizeof(float)))) {}

@@ -9,12 +9,13 @@
 #include "comm/group.h"
 #include "core/error.h"
 #include "kernels/element/half.h"
+#include "tests/comm/test_device.h"
 
 namespace panther::comm::testing {
 
 using namespace std::chrono_literals;
 
-/// Memory, plan and exchange of one rank.
+/// Memory, plan and exchange of one rank. On a GPU (test_device.h) `memory` is a copy on the host: push() and pull() move the gradients.
 struct RankExchange {
   RankExchange(Collective& collective, std::vector<GradientSlot> gradient_slots, const ExchangeConfig& config,
                std::chrono::nanoseconds timeout = 60s, const CodecRegistry& codecs = codec_registry())
@@ -23,7 +24,23 @@ struct RankExchange {
       memory.emplace_back(static_cast<std::size_t>(bucket.numel) * size_of(bucket.dtype), std::byte{0});
       buckets.emplace_back(memory.back().data(), bucket.dtype, std::initializer_list<std::int64_t>{bucket.numel});
     }
-    exchange = std::make_unique<Exchange>(collective, cpu_kernels(), plain_allocator(), plan, buckets, config, timeout, codecs);
+    std::vector<TensorView> used = buckets;
+    if (!on_host()) {
+      for (TensorView& bucket : used) {
+        device_memory.push_back(std::make_unique<Workspace>(plain_allocator(), static_cast<std::size_t>(bucket.bytes()), test_device(), Stream{}));
+        bucket.data = device_memory.back()->data();
+        bucket.device = test_device();
+      }
+      push();
+    }
+    exchange = std::make_unique<Exchange>(collective, kernels_for(test_device().kind), plain_allocator(), plan, used, config, timeout, codecs);
+  }
+
+  void push() const {
+    for (std::size_t i = 0; i < device_memory.size(); ++i) copy_now(device_memory[i]->data(), memory[i].data(), memory[i].size());
+  }
+  void pull() {
+    for (std::size_t i = 0; i < device_memory.size(); ++i) copy_now(memory[i].data(), device_memory[i]->data(), memory[i].size());
   }
 
   /// The gradient of a slot inside its bucket.
@@ -44,6 +61,7 @@ struct RankExchange {
   BucketPlan plan;
   std::vector<std::vector<std::byte>> memory;
   std::vector<TensorView> buckets;
+  std::vector<std::unique_ptr<Workspace>> device_memory;
   std::unique_ptr<Exchange> exchange;
 };
 

@@ -193,7 +193,7 @@ TEST(PackTest, TheNumberOfThreadsChangesNoBit) {
     const auto factor = normals(500 * 4, 15);
     kernels().project({.gradient = gradient.data(), .residual = residual.data(), .sum = sum.data(), .rows = 600, .columns = 500, .rank = 4,
                        .factor_RN = factor.data(), .projected_RM = out.data()}, {});
-    std::vector<double> scratch(16);
+    std::vector<double> scratch(17);
     kernels().orthonormalize({.factor_RM = out.data(), .rows = 600, .rank = 4, .scratch_RR = scratch.data()}, {});
     kernels().project_transposed(sum.data(), 600, 500, 4, out.data(), out.data() + 2400, {});
     kernels().low_rank_update(out.data(), out.data() + 2400, 600, 500, 4, nullptr, 0.5f, sum.data(), {});
@@ -262,7 +262,7 @@ TEST(PackTest, OrthonormalColumnsSpanTheSame) {
         x = static_cast<float>(static_cast<double>(factor[static_cast<std::size_t>(i)]) + closeness * static_cast<double>(x));
       }
       const auto before = factor;
-      std::vector<double> scratch(kRank * kRank);
+      std::vector<double> scratch(kRank * kRank + 1);
       kernels().orthonormalize({.factor_RM = factor.data(), .rows = kRows, .rank = kRank, .scratch_RR = scratch.data()}, {});
       const auto dot = [&](const std::vector<float>& a, std::int64_t r, const std::vector<float>& b, std::int64_t s) {
         double sum = 0;
@@ -279,7 +279,7 @@ TEST(PackTest, OrthonormalColumnsSpanTheSame) {
   }
   auto dependent = normals(kRows * 3, 21);
   for (std::int64_t i = 0; i < kRows; ++i) dependent[static_cast<std::size_t>(kRows + i)] = 2 * dependent[static_cast<std::size_t>(i)];
-  std::vector<double> scratch(9);
+  std::vector<double> scratch(10);
   kernels().orthonormalize({.factor_RM = dependent.data(), .rows = kRows, .rank = 3, .scratch_RR = scratch.data()}, {});
   EXPECT_TRUE(std::none_of(dependent.begin(), dependent.begin() + kRows, [](float v) { return v == 0; }));
   EXPECT_TRUE(std::all_of(dependent.begin() + kRows, dependent.begin() + 2 * kRows, [](float v) { return v == 0; }));

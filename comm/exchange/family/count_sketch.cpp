@@ -49,6 +49,14 @@ std::int64_t values_numel(const comm::BucketParts& parts, const CodecSettings& s
   return total;
 }
 
+std::size_t insert_scratch_bytes(const comm::BucketParts& parts, const CodecSettings& settings) {
+  std::int64_t most = 0;
+  for (const CompressedPart& part : parts.compressed()) {
+    most = std::max(most, count_sketch_scratch({.rows = settings.sketch_rows, .columns = columns_of(part.member, settings)}, part.member.numel));
+  }
+  return parts.device().kind == DeviceKind::cpu ? 0 : static_cast<std::size_t>(most) * sizeof(std::uint32_t);
+}
+
 /// First the sketches of all parts that are not resting and the exact elements, then the chosen values and one element that is nan when a rank's
 /// gradient is not finite.
 class CountSketchCodec final : public comm::Codec {
@@ -61,6 +69,7 @@ class CountSketchCodec final : public comm::Codec {
         spare_(allocator, static_cast<std::size_t>(parts_.largest_numel()) * sizeof(float), layout.bucket.device, {}),
         sums_(allocator, settings.error_feedback ? 0 : static_cast<std::size_t>(parts_.compressed_numel()) * sizeof(float), layout.bucket.device, {}),
         scratch_(allocator, kTopKScratch * sizeof(std::uint32_t), layout.bucket.device, {}),
+        insert_scratch_(allocator, insert_scratch_bytes(parts_, settings), layout.bucket.device, {}),
         chosen_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(std::uint32_t), layout.bucket.device, {}),
         found_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
         energies_(allocator, static_cast<std::size_t>(settings.sketch_rows), layout.bucket.device),
@@ -126,7 +135,7 @@ class CountSketchCodec final : public comm::Codec {
       const CompressedPart& part = parts_.compressed()[i];
       if (rests(i, call)) continue;
       kernels_.count_sketch_insert({.sketch = sketch_of(part, call), .gradient = part.values.as<float>(), .residual = feedback_.residual(part), .sum = sum_of(part),
-                                    .count = part.member.numel, .cells = at}, call.stream);
+                                    .count = part.member.numel, .cells = at, .scratch = static_cast<std::uint32_t*>(insert_scratch_.data())}, call.stream);
       at += cells_of(part.member, settings_);
     }
     const TensorView exact(at, DType::f32, {parts_.exact_numel()}, parts_.device());
@@ -228,7 +237,8 @@ class CountSketchCodec final : public comm::Codec {
   Workspace values_;
   Workspace spare_;                                  // what top_k leaves over
   Workspace sums_;                                   // v where no residual keeps it
-  Workspace scratch_;
+  Workspace scratch_;                                // of top_k
+  Workspace insert_scratch_;
   Workspace chosen_;                                 // indices of the values that are sent, part after part
   Workspace found_;                                  // the estimates of one part there
   comm::ReportedValues energies_;                    // of a sketch's rows

@@ -120,7 +120,7 @@ class TwoSided final : public LowRank {
   TwoSided(const comm::CodecLayout& layout, const CodecSettings& settings, Allocator& allocator)
       : LowRank(layout, settings, allocator), first_(allocator, bytes(rows_.numel() + parts_.exact_numel()), parts_.device(), {}),
         second_(allocator, bytes(columns_.numel()), parts_.device(), {}),
-        scratch_(allocator, static_cast<std::size_t>(rank_ * rank_) * sizeof(double), parts_.device(), {}) {}
+        scratch_(allocator, static_cast<std::size_t>(rank_ * rank_ + 1) * sizeof(double), parts_.device(), {}) {}
 
   std::vector<Stage> plan(std::int64_t) const override {
     std::vector<Stage> stages{sum_of(rows_.numel() + parts_.exact_numel())};

@@ -108,10 +108,10 @@ int main(int argc, char** argv) {
     cases.push_back({concat("count_sketch_insert_", rows), 12.0 * kCount + cells, [&k, &m, sketch] {
       k.count_sketch_insert({.sketch = sketch, .gradient = m.gradient.data(), .residual = m.residual.data(), .sum = m.next.data(), .count = kCount, .cells = m.q.data()}, {});
     }});
-    cases.push_back({concat("count_sketch_estimate_", rows), 4.0 * kCount + cells, [&k, &m, sketch] { k.count_sketch_estimate(sketch, m.q.data(), kCount, m.out.data()); }});
+    cases.push_back({concat("count_sketch_estimate_", rows), 4.0 * kCount + cells, [&k, &m, sketch] { k.count_sketch_estimate(sketch, m.q.data(), kCount, m.out.data(), {}); }});
   }
   cases.push_back({"rotate", 12.0 * kCount, [&k, &m] {
-    k.rotate({.in = m.gradient.data(), .residual = m.residual.data(), .out = m.next.data(), .count = kCount, .key = 1});
+    k.rotate({.in = m.gradient.data(), .residual = m.residual.data(), .out = m.next.data(), .count = kCount, .key = 1}, {});
   }});
   std::vector<int> counts;
   for (int i = 1; i < argc; ++i) counts.push_back(std::atoi(argv[i]));

@@ -1,0 +1,39 @@
+#pragma once
+// Sums and maxima over a team of threads, a warp or a whole thread block, in a fixed tree; every thread gets the result.
+#include <cstdint>
+
+namespace panther::cuda {
+
+template <class T>
+struct Plus {
+  __device__ T operator()(T a, T b) const { return a + b; }
+};
+template <class T>
+struct Larger {
+  __device__ T operator()(T a, T b) const { return a < b ? b : a; }
+};
+
+template <class T, class Join>
+__device__ T join_warp(T value, Join join) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) value = join(value, __shfl_xor_sync(~0u, value, distance));
+  return value;
+}
+
+/// All threads of the team call it.
+template <int kTeam, class T, class Join>
+__device__ T join_team(T value, Join join) {
+  value = join_warp(value, join);
+  if constexpr (kTeam > 32) {
+    __shared__ T warps[kTeam / 32];
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
+    __syncthreads();
+    value = warps[0];
+#pragma unroll
+    for (int w = 1; w < kTeam / 32; ++w) value = join(value, warps[w]);
+    __syncthreads();
+  }
+  return value;
+}
+
+}  // namespace panther::cuda
