@@ -7,7 +7,7 @@ namespace panther::comm {
 
 Collective::~Collective() = default;
 
-std::unique_ptr<Collective> Collective::split(int, Deadline) { fail(ErrorCode::Unsupported, "comm.backend = ", backend(), " cannot make groups of some of its ranks; use gloo, mpi or nccl"); }
+std::unique_ptr<Collective> Collective::split(int, Deadline) { fail(ErrorCode::Unsupported, "comm.backend = ", backend(), " cannot make groups of some of its ranks"); }
 
 std::int64_t Collective::broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept { return (rank() + 1) % size() == root ? 0 : bytes; }
 

@@ -94,9 +94,11 @@ class Communicator {
       return ncclCommSplit(comm, color < 0 ? NCCL_SPLIT_NOCOLOR : color, rank_, &part->comm_, &config);
     });
     if (color < 0) return nullptr;
+    {
+      const std::lock_guard lock(parts_mutex_);
+      parts_.push_back(part);
+    }
     part->run("ncclCommSplit", deadline, [&](ncclComm_t) { return part->state(); });
-    const std::lock_guard lock(parts_mutex_);
-    parts_.push_back(part);
     return part;
   }
 
@@ -148,9 +150,12 @@ class Communicator {
     return call();
   }
 
-  ncclResult_t state() const {
+  ncclResult_t state() {
+    // A thread of NCCL's fills in what ncclCommSplit makes, which can be after its parent is ready for more.
+    const ncclComm_t comm = std::atomic_ref(comm_).load();
+    if (comm == nullptr) return ncclInProgress;
     ncclResult_t result = ncclSuccess;
-    const ncclResult_t asked = ncclCommGetAsyncError(comm_, &result);
+    const ncclResult_t asked = ncclCommGetAsyncError(comm, &result);
     return asked == ncclSuccess ? result : asked;
   }
 
@@ -374,7 +379,7 @@ std::string why_no_nccl() { return device_count() > 0 ? std::string() : std::str
 
 std::unique_ptr<Collective> make_nccl(const GroupOptions& options) {
   if (device_count() == 0) fail(ErrorCode::Unsupported, "comm.backend = nccl: ", why_no_cuda());
-  PANTHER_REQUIRE(options.device.kind == DeviceKind::cuda, "comm.backend = nccl exchanges device memory, but device = cpu; use gloo or mpi, or device = cuda");
+  PANTHER_REQUIRE(options.device.kind == DeviceKind::cuda, "comm.backend = nccl exchanges device memory, but device = cpu; use tcp, gloo or mpi, or device = cuda");
   require_store(options, "nccl");
   const Deadline deadline = Deadline::after(options.timeout);
   set_device(options.device.index);

@@ -151,7 +151,7 @@ class OpenWorlds {
     const auto found = worlds_.find(name);
     if (found == worlds_.end()) {
       fail(ErrorCode::Unsupported, "comm.backend = threads joins threads of one process; rank 0 is in another one (", name,
-           "); use gloo or mpi between processes");
+           "); use tcp or mpi between processes");
     }
     std::shared_ptr<ThreadsWorld> world = found->second.world;
     if (--found->second.missing == 0) worlds_.erase(found);

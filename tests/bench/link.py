@@ -52,7 +52,7 @@ def ours(link, folder, name, model, sketch_size, a):
     ledger = sum(metric(run_folder, "comm/bytes", skip=0))
     return {"step_ms": ms(run_folder, "perf/step_time_s"), "backward_ms": ms(run_folder, "perf/backward_s"), "bytes": metric(run_folder, "comm/bytes")[0],
             "collective_ms": ms(run_folder, "comm/time_s"), "exposed_ms": statistics.median(exposed_ms(run_folder)),
-            "sockets_over_ledger": round(sent.sockets / ledger, 4), "interface_over_ledger": round(sent.interface / ledger, 4)}
+            "sockets_over_ledger": round(sent.sockets / ledger, 4), "retransmitted_over_ledger": round(sent.retransmitted / ledger, 4), "interface_over_ledger": round(sent.interface / ledger, 4)}
 
 
 def exposed_ms(run_folder):
@@ -89,7 +89,7 @@ def overlap(link, rounds, computes):
     return {"step_ms": round(median["step_ms"], 1), "compute_ms": round(compute, 1), "step_over_compute": round(median["step_ms"] / compute, 3),
             "backward_ms": round(median["backward_ms"], 1), "comm_ms": round(comm, 1), "exposed_ms": round(median["exposed_ms"], 2), "bytes": median["bytes"],
             "efficiency": round(1 - median["exposed_ms"] / comm, 3), "possible": round(min(1, median["backward_ms"] / comm), 3),
-            "sockets_over_ledger": [r["sockets_over_ledger"] for r in rounds], "interface_over_ledger": [r["interface_over_ledger"] for r in rounds]}
+            "sockets_over_ledger": [r["sockets_over_ledger"] for r in rounds], "retransmitted_over_ledger": [r["retransmitted_over_ledger"] for r in rounds], "interface_over_ledger": [r["interface_over_ledger"] for r in rounds]}
 
 
 def measure(link, folder, case, a):

@@ -109,8 +109,8 @@ def socket_in(space, *arguments):
 class SentBytes:
     """What rank 0's namespace sent during a run.
 
-    `sockets`: TCP_INFO's bytes_sent over all sockets (payload and retransmissions), asked of the kernel every 10 ms because a closed socket takes
-    its count with it. `interface`: the interface's counter less headers, which misses nothing; acknowledgements with options of their own count
+    `sockets`: TCP_INFO's bytes_sent less bytes_retrans over all sockets, asked of the kernel every 10 ms because a closed socket takes its count
+    with it; `retransmitted`: the latter. `interface`: the interface's counter less headers, which misses nothing; acknowledgements with options of their own count
     a few bytes too many."""
 
     def __init__(self, link):
@@ -140,9 +140,9 @@ class SentBytes:
         cookie, at = message[44:52], 72  # struct inet_diag_msg, then attributes
         while at + 4 <= len(message):
             length, kind = struct.unpack_from("=HH", message, at)
-            if kind == 2 and length >= 4 + 208:  # INET_DIAG_INFO; bytes_sent stands at 200 in struct tcp_info
-                sent = struct.unpack_from("=Q", message, at + 4 + 200)[0]
-                self.sent[cookie] = max(self.sent.get(cookie, 0), sent)
+            if kind == 2 and length >= 4 + 216:  # INET_DIAG_INFO; bytes_sent and bytes_retrans stand at 200 in struct tcp_info
+                sent, again = struct.unpack_from("=QQ", message, at + 4 + 200)
+                self.sent[cookie] = max(self.sent.get(cookie, (0, 0)), (sent, again))
             at += (length + 3) // 4 * 4
 
     def interface_payload(self):
@@ -158,5 +158,6 @@ class SentBytes:
         self.stop.set()
         self.thread.join()
         self.netlink.close()
-        self.sockets = sum(self.sent.values())
+        self.retransmitted = sum(again for _, again in self.sent.values())
+        self.sockets = sum(sent for sent, _ in self.sent.values()) - self.retransmitted
         self.interface = self.interface_payload() - self.before

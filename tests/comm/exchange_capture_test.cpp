@@ -73,7 +73,8 @@ struct Case {
 
 class Capture : public ::testing::TestWithParam<Case> {};
 
-/// The two halves of a codec's state take turns, and so do two graphs. Randomness by step would be frozen in them: codecs that have none.
+/// Halves of a codec's state take turns, and so do graphs; the alternating form sends its two factors in turn besides. Randomness by step would be frozen in
+/// them: codecs that have none.
 TEST_P(Capture, ReplaysTheSameBits) {
   const std::shared_ptr<Store> store = make_memory_store();
   GroupOptions options;
@@ -89,18 +90,18 @@ TEST_P(Capture, ReplaysTheSameBits) {
   }
   const Case& one = GetParam();
   Side calls(one.codec, one.settings), graphs(one.codec, one.settings);
-  constexpr std::int64_t kFirst = 1, kSteps = 8;  // no step at which the residual's guard looks
+  constexpr std::int64_t kFirst = 1, kSteps = 8, kPeriod = 4;  // no step at which the residual's guard looks
   graphs.bring(0);
   graphs.queue(*collective, kFirst);  // opens what NCCL and cuBLAS open at the first call; forgotten
   device_synchronize();
   graphs.codec->rollback();
-  cudaGraphExec_t ready[2] = {};
-  for (int half = 0; half < 2; ++half) {
+  cudaGraphExec_t ready[kPeriod] = {};
+  for (std::int64_t turn = 0; turn < kPeriod; ++turn) {
     cudaGraph_t graph = nullptr;
     check(cudaStreamBeginCapture(static_cast<cudaStream_t>(graphs.stream.native), cudaStreamCaptureModeThreadLocal));
-    graphs.queue(*collective, kFirst + half);
+    graphs.queue(*collective, kFirst + turn);
     check(cudaStreamEndCapture(static_cast<cudaStream_t>(graphs.stream.native), &graph));
-    check(cudaGraphInstantiate(&ready[half], graph, 0));
+    check(cudaGraphInstantiate(&ready[turn], graph, 0));
     check(cudaGraphDestroy(graph));
     graphs.codec->commit();
   }
@@ -108,7 +109,7 @@ TEST_P(Capture, ReplaysTheSameBits) {
     calls.bring(step);
     graphs.bring(step);
     calls.queue(*collective, kFirst + step);
-    check(cudaGraphLaunch(ready[step % 2], static_cast<cudaStream_t>(graphs.stream.native)));
+    check(cudaGraphLaunch(ready[step % kPeriod], static_cast<cudaStream_t>(graphs.stream.native)));
     ASSERT_EQ(calls.result(), graphs.result()) << "step " << step;
     calls.codec->commit();
     graphs.codec->commit();

@@ -79,9 +79,14 @@ class HostFacade final : public Collective {
     const OnDevice in(incoming, device_, stream_);
     return finish(in, inner_->send_recv(out.view(), to, in.view(), from, stream_, deadline), deadline);
   }
+  std::unique_ptr<Collective> split(int color, Deadline deadline) override {
+    std::unique_ptr<Collective> part = inner_->split(color, deadline);
+    return part == nullptr ? nullptr : std::make_unique<HostFacade>(std::move(part), device_);
+  }
   void barrier(Deadline deadline) override { inner_->barrier(deadline); }
   void abort() noexcept override { inner_->abort(); }
   std::int64_t all_reduce_bytes_sent(std::int64_t bytes) const noexcept override { return inner_->all_reduce_bytes_sent(bytes); }
+  std::int64_t broadcast_bytes_sent(std::int64_t bytes, int root) const noexcept override { return inner_->broadcast_bytes_sent(bytes, root); }
 
  private:
   static bool contains(const TensorView& whole, const TensorView& part) {
