@@ -15,7 +15,7 @@ list(APPEND _sources
 # Projections are summed over ranks before anybody decides by them: no bits to keep.
 set_source_files_properties(pack/low_rank_project.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
 if(PANTHER_WITH_CUDA)
-  set(_cuda_sources count_sketch dequantize elements energy low_rank orthonormalize quantize rotate rows sample top_k)
+  set(_cuda_sources count_sketch dequantize elements energy low_rank orthonormalize project quantize quantize_long rotate rows sample top_k)
   list(TRANSFORM _cuda_sources REPLACE "(.+)" "pack/cuda/\\1.cu")
   # Residuals have the CPU's bits, and factors the same ones on every GPU.
   set_source_files_properties(${_cuda_sources} PROPERTIES COMPILE_OPTIONS --fmad=false)

@@ -27,6 +27,23 @@ inline double squared(const std::vector<float>& values) {
   return std::inner_product(values.begin(), values.end(), values.begin(), 0.0, std::plus<>(), [](float a, float b) { return static_cast<double>(a) * b; });
 }
 
+inline std::vector<float> zeros(std::int64_t count) { return std::vector<float>(static_cast<std::size_t>(count), 0.0f); }
+
+/// With what kernels must not trip over: zeros of both signs, subnormals, large values, ties.
+inline std::vector<float> difficult(std::int64_t count, unsigned seed) {
+  auto values = normals(count, seed);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % 7 == 1) values[i] = 0.0f;
+    if (i % 11 == 2) values[i] = -0.0f;
+    if (i % 13 == 3) values[i] = 1e-42f;
+    if (i % 17 == 4) values[i] = -1e30f;
+    if (i % 5 == 0) values[i] = 0.5f;
+  }
+  return values;
+}
+
+inline constexpr std::int64_t kPackSizes[] = {1, 3, 8, 63, 64, 65, 1000, 4096, 5003, 70001};
+
 /// Host arrays where a device can use them. `shift`: 4 bytes behind an address that vectors of elements could take.
 class Mirror {
  public:

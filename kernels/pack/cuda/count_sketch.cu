@@ -1,146 +1,227 @@
-// Inserting without atomics on floats: a counting sort lists the blocks of every place, and who owns a place adds its blocks in their order.
+// Inserting without atomics on floats: a counting sort lists the blocks of every place, and the warp that owns a place adds its blocks in their order, which
+// is the CPU's.
 #include "kernels/pack/count_sketch_places.h"
-#include "kernels/pack/cuda/pass.cuh"
+#include "kernels/pack/cuda/entries.h"
+#include "kernels/pack/cuda/quads.cuh"
+#include "kernels/pack/cuda/team_sum.cuh"
 #include "kernels/pack/sign_words.h"
 
 namespace panther::cuda {
 namespace {
 
+constexpr int kWarp = 32;
+constexpr int kWarps = kThreads / kWarp;
 constexpr std::int64_t kBlock = kCountSketchBlock;
-constexpr int kSorted = 1024;  // blocks of one place that are sorted in shared memory
+constexpr unsigned kAll = ~0u;
+constexpr int kSorted = 256;        ///< blocks of a place that a warp orders at a time
+constexpr int kScanThreads = 1024;
+static_assert(kBlock == 2 * kWarp, "a lane has two cells of a place");
 
-/// Scratch: for every row the end of each place's list, where each list begins, and the lists.
+struct Keys {
+  std::uint64_t of[kCountSketchMostRows];
+};
+
+Keys keys_of(const CountSketch& sketch) {
+  Keys keys{};
+  for (int row = 0; row < sketch.rows; ++row) keys.of[row] = count_sketch_row_key(sketch, row);
+  return keys;
+}
+
+struct Shape {
+  std::int64_t places, blocks;
+};
+
+/// Scratch: for every row the end of each place's list, where each list begins, and the lists, unordered.
 struct Lists {
   std::uint32_t* end;
   std::uint32_t* begin;
   std::uint32_t* blocks;
+  __device__ Lists(std::uint32_t* scratch, const Shape& shape, int row) {
+    end = scratch + row * (2 * shape.places + shape.blocks);
+    begin = end + shape.places;
+    blocks = begin + shape.places;
+  }
 };
-struct Shape {
-  std::int64_t places;
-  std::int64_t blocks;
+
+struct AddInto {
+  Sum v;
+  float* sum;
+  bool aligned;
+  __device__ void operator()(std::int64_t first, std::int64_t count) const { store_quad(sum, first, count, aligned, v.quad(first, count)); }
 };
-__host__ __device__ Lists lists_of(std::uint32_t* scratch, const Shape& shape, int row) {
-  std::uint32_t* own = scratch + row * (2 * shape.places + shape.blocks);
-  return {own, own + shape.places, own + 2 * shape.places};
+
+__global__ void __launch_bounds__(kThreads) clear_kernel(Shape shape, std::uint32_t* scratch) {
+  const Lists lists(scratch, shape, static_cast<int>(blockIdx.y));
+  for (std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; p < shape.places; p += static_cast<std::int64_t>(gridDim.x) * kThreads) lists.end[p] = 0;
 }
 
-__global__ void sum_kernel(const float* gradient, const float* residual, std::int64_t count, float* sum) {
-  const Pass at = pass();
-  for (std::int64_t i = at.first; i < count; i += at.step) sum[i] = value_at(gradient, residual, i);
-}
-
-/// Rows on y.
-__global__ void count_kernel(CountSketch sketch, Shape shape, std::uint32_t* scratch) {
+/// Rows on y. The first time blocks are counted in `end`, the second time they are listed and `end` grows from the list's beginning to its end.
+template <bool kList>
+__global__ void __launch_bounds__(kThreads) deal_kernel(Keys keys, Shape shape, std::uint32_t* scratch) {
   const int row = static_cast<int>(blockIdx.y);
-  const Lists lists = lists_of(scratch, shape, row);
-  const std::uint64_t key = count_sketch_row_key(sketch, row);
-  const Pass at = pass();
-  for (std::int64_t b = at.first; b < shape.blocks; b += at.step) atomicAdd(&lists.end[count_sketch_place(key, b, shape.places)], 1u);
+  const Lists lists(scratch, shape, row);
+  for (std::int64_t b = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; b < shape.blocks; b += static_cast<std::int64_t>(gridDim.x) * kThreads) {
+    const std::uint32_t before = atomicAdd(&lists.end[count_sketch_place(keys.of[row], b, shape.places)], 1u);
+    if constexpr (kList) lists.blocks[before] = static_cast<std::uint32_t>(b);
+  }
 }
 
-/// Counts become beginnings; a block of 1024 a row.
-__global__ void begin_kernel(Shape shape, std::uint32_t* scratch) {
-  __shared__ std::uint32_t sums[1024];
-  const Lists lists = lists_of(scratch, shape, static_cast<int>(blockIdx.x));
-  const int t = static_cast<int>(threadIdx.x);
+/// One block a row: counts become beginnings.
+__global__ void __launch_bounds__(kScanThreads) begin_kernel(Shape shape, std::uint32_t* scratch) {
+  constexpr int kEach = 8;
+  const Lists lists(scratch, shape, static_cast<int>(blockIdx.x));
   std::uint32_t before = 0;
-  for (std::int64_t first = 0; first < shape.places; first += 1024) {
-    const std::uint32_t own = first + t < shape.places ? lists.end[first + t] : 0;
-    sums[t] = own;
-    __syncthreads();
-    for (int width = 1; width < 1024; width *= 2) {
-      const std::uint32_t left = t >= width ? sums[t - width] : 0;
-      __syncthreads();
-      sums[t] += left;
-      __syncthreads();
+  for (std::int64_t first = 0; first < shape.places; first += kEach * kScanThreads) {
+    const std::int64_t own = first + kEach * static_cast<std::int64_t>(threadIdx.x);
+    std::uint32_t counts[kEach], sum = 0, all = 0;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) sum += counts[i] = own + i < shape.places ? lists.end[own + i] : 0;
+    std::uint32_t at = before + sum_before<kScanThreads>(sum, &all);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      if (own + i < shape.places) lists.begin[own + i] = lists.end[own + i] = at;
+      at += counts[i];
     }
-    if (first + t < shape.places) lists.begin[first + t] = lists.end[first + t] = before + sums[t] - own;
-    before += sums[1023];
-    __syncthreads();
+    before += all;
   }
 }
 
-__global__ void list_kernel(CountSketch sketch, Shape shape, std::uint32_t* scratch) {
-  const int row = static_cast<int>(blockIdx.y);
-  const Lists lists = lists_of(scratch, shape, row);
-  const std::uint64_t key = count_sketch_row_key(sketch, row);
-  const Pass at = pass();
-  for (std::int64_t b = at.first; b < shape.blocks; b += at.step) {
-    lists.blocks[atomicAdd(&lists.end[count_sketch_place(key, b, shape.places)], 1u)] = static_cast<std::uint32_t>(b);
+/// Adds blocks to the place's cells, of which a lane has two.
+struct Cells {
+  const float* v;
+  std::int64_t count;
+  std::uint64_t key;
+  int lane;
+  float low = 0, high = 0;
+
+  /// Of the lanes below `many`, in the order of the lanes.
+  __device__ void add(std::uint32_t block, int many) {
+    constexpr int kAhead = 4;
+    const std::uint64_t signs = sign_word(key, block);
+    for (int first = 0; first < many; first += kAhead) {
+      float x[kAhead], y[kAhead];
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) {
+        const int from = first + j < many ? first + j : 0;
+        const std::int64_t i = static_cast<std::int64_t>(__shfl_sync(kAll, block, from)) * kBlock + lane;
+        const std::uint64_t word = __shfl_sync(kAll, signs, from);
+        x[j] = first + j < many && i < count ? flip_by(v[i], word, lane) : 0.0f;
+        y[j] = first + j < many && i + kWarp < count ? flip_by(v[i + kWarp], word, kWarp + lane) : 0.0f;
+      }
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) low += x[j], high += y[j];
+    }
   }
+};
+
+/// Blocks of the list that lie in [low, high) into `found`, as many as there is room for. Gives how many there are.
+__device__ int find(const std::uint32_t* list, std::uint32_t length, std::int64_t low, std::int64_t high, std::uint32_t* found, int lane) {
+  int many = 0;
+  for (std::uint32_t first = 0; first < length; first += kWarp) {
+    const std::uint32_t block = first + lane < length ? list[first + lane] : 0;
+    const bool inside = first + lane < length && block >= low && block < high;
+    const unsigned all = __ballot_sync(kAll, inside);
+    const int at = many + __popc(all & ((1u << lane) - 1));
+    if (inside && at < kSorted) found[at] = block;
+    many += __popc(all);
+  }
+  __syncwarp();
+  return many;
 }
 
-/// A block of 64 threads for every place of every row (on y); thread i owns the place's cell i.
-__global__ void __launch_bounds__(kBlock) add_kernel(CountSketch sketch, Shape shape, const float* sum, std::int64_t count, float* cells, std::uint32_t* scratch) {
-  __shared__ std::uint32_t found[kSorted], sorted[kSorted];
-  const int row = static_cast<int>(blockIdx.y), t = static_cast<int>(threadIdx.x);
-  const Lists lists = lists_of(scratch, shape, row);
-  const std::uint64_t key = count_sketch_row_key(sketch, row);
-  for (std::int64_t place = blockIdx.x; place < shape.places; place += gridDim.x) {
+/// A warp a place of a row (on y). Long lists are taken in windows of blocks that fit.
+__global__ void __launch_bounds__(kThreads) add_kernel(Keys keys, Shape shape, const float* v, std::int64_t count, float* cells, std::uint32_t* scratch) {
+  __shared__ std::uint32_t found_of[kWarps][kSorted], sorted_of[kWarps][kSorted];
+  const int row = static_cast<int>(blockIdx.y), lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const Lists lists(scratch, shape, row);
+  std::uint32_t* found = found_of[warp];
+  std::uint32_t* sorted = sorted_of[warp];
+  for (std::int64_t place = static_cast<std::int64_t>(blockIdx.x) * kWarps + warp; place < shape.places; place += static_cast<std::int64_t>(gridDim.x) * kWarps) {
     const std::uint32_t begin = lists.begin[place], length = lists.end[place] - begin;
-    float cell = 0;
-    const auto add = [&](std::int64_t block) {
-      const std::int64_t i = block * kBlock + t;
-      if (i < count) cell += flip_sign(sum[i], key, i);
-    };
-    if (length <= kSorted) {
-      for (std::uint32_t j = t; j < length; j += kBlock) found[j] = lists.blocks[begin + j];
-      __syncthreads();
-      for (std::uint32_t j = t; j < length; j += kBlock) {
-        std::uint32_t rank = 0;
-        for (std::uint32_t other = 0; other < length; ++other) rank += found[other] < found[j] ? 1 : 0;
+    Cells sums{v, count, keys.of[row], lane};
+    std::int64_t window = length <= kSorted ? shape.blocks : max(std::int64_t{1}, shape.blocks / (length / (kSorted / 2) + 1));
+    for (std::int64_t low = 0; low < shape.blocks;) {
+      const int many = find(lists.blocks + begin, length, low, low + window, found, lane);
+      if (many > kSorted) {
+        window = (window + 1) / 2;
+        continue;
+      }
+      for (int j = lane; j < many; j += kWarp) {
+        int rank = 0;
+        for (int other = 0; other < many; ++other) rank += found[other] < found[j] ? 1 : 0;
         sorted[rank] = found[j];
       }
-      __syncthreads();
-      for (std::uint32_t j = 0; j < length; ++j) add(sorted[j]);
-      __syncthreads();
-    } else {
-      for (std::int64_t b = 0; b < shape.blocks; ++b) {
-        if (count_sketch_place(key, b, shape.places) == place) add(b);
-      }
+      __syncwarp();
+      for (int first = 0; first < many; first += kWarp) sums.add(first + lane < many ? sorted[first + lane] : 0, min(kWarp, many - first));
+      __syncwarp();
+      low += window;
     }
-    cells[row * sketch.columns + place * kBlock + t] = cell;
+    float* cell = cells + (row * shape.places + place) * kBlock;
+    cell[lane] = sums.low;
+    cell[kWarp + lane] = sums.high;
   }
 }
 
+/// A warp takes 32 blocks: every lane hashes one of them for all, then all lanes read them one by one.
 template <int kRows>
-__global__ void estimate_kernel(CountSketch sketch, std::int64_t places, const float* cells, std::int64_t count, float* out) {
-  std::uint64_t keys[kRows];
-  for (int row = 0; row < kRows; ++row) keys[row] = count_sketch_row_key(sketch, row);
-  const Pass at = pass();
-  for (std::int64_t i = at.first; i < count; i += at.step) {
-    const std::int64_t block = i / kBlock, inside = i % kBlock;
-    float value[kRows];
+__global__ void __launch_bounds__(kThreads) estimate_kernel(Keys keys, Shape shape, const float* cells, std::int64_t count, float* out) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x - lane; first < shape.blocks; first += stride) {
+    std::int64_t place[kRows];
+    std::uint64_t signs[kRows];
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
-      value[row] = flip_sign(cells[row * sketch.columns + count_sketch_place(keys[row], block, places) * kBlock + inside], keys[row], i);
+      place[row] = row * shape.places + count_sketch_place(keys.of[row], first + lane, shape.places);
+      signs[row] = sign_word(keys.of[row], first + lane);
     }
-    out[i] = count_sketch_median<kRows>([&](int row) { return value[row]; });
+    const int here = static_cast<int>(min(static_cast<std::int64_t>(kWarp), shape.blocks - first));
+    for (int b = 0; b < here; ++b) {
+      const std::int64_t begin = (first + b) * kBlock;
+      float low[kRows], high[kRows];
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        const float* cell = cells + __shfl_sync(kAll, place[row], b) * kBlock;
+        const std::uint64_t word = __shfl_sync(kAll, signs[row], b);
+        low[row] = flip_by(cell[lane], word, lane);
+        high[row] = flip_by(cell[kWarp + lane], word, kWarp + lane);
+      }
+      if (begin + lane < count) out[begin + lane] = count_sketch_median<kRows>([&](int row) { return low[row]; });
+      if (begin + kWarp + lane < count) out[begin + kWarp + lane] = count_sketch_median<kRows>([&](int row) { return high[row]; });
+    }
   }
+}
+
+Shape shape_of(const CountSketch& sketch, std::int64_t count) { return {sketch.columns / kBlock, divide_up(count, kBlock)}; }
+
+dim3 over(std::int64_t items, std::int64_t each, std::int64_t rows) {
+  return dim3(static_cast<unsigned>(std::min(std::int64_t{1} << 20, divide_up(items, each))), static_cast<unsigned>(rows));
 }
 
 }  // namespace
 
 void count_sketch_insert(const CountSketchInsert& a, Stream stream) {
-  const Shape shape{a.sketch.columns / kBlock, divide_up(a.count, kBlock)};
-  const auto rows = static_cast<unsigned>(a.sketch.rows);
-  cudaStream_t queue = native(stream);
-  if (a.count == 0) return clear(a.cells, a.sketch.rows * a.sketch.columns * static_cast<std::int64_t>(sizeof(float)), stream);
-  sum_kernel<<<pass_blocks(a.count), kThreads, 0, queue>>>(a.gradient, a.residual, a.count, a.sum);
-  clear(a.scratch, count_sketch_scratch(a.sketch, a.count) * static_cast<std::int64_t>(sizeof(std::uint32_t)), stream);
-  const dim3 over_blocks(static_cast<unsigned>(std::min<std::int64_t>(kMaxBlocks, divide_up(shape.blocks, kThreads))), rows);
-  count_kernel<<<over_blocks, kThreads, 0, queue>>>(a.sketch, shape, a.scratch);
-  begin_kernel<<<rows, 1024, 0, queue>>>(shape, a.scratch);
-  list_kernel<<<over_blocks, kThreads, 0, queue>>>(a.sketch, shape, a.scratch);
-  const dim3 over_places(static_cast<unsigned>(std::min<std::int64_t>(1 << 20, shape.places)), rows);
-  add_kernel<<<over_places, kBlock, 0, queue>>>(a.sketch, shape, a.sum, a.count, a.cells, a.scratch);
+  const Shape shape = shape_of(a.sketch, a.count);
+  const Keys keys = keys_of(a.sketch);
+  const cudaStream_t queue = native(stream);
+  for_quads(AddInto{{a.gradient, a.residual}, a.sum, aligned16(a.sum)}, a.count, queue, "count_sketch_insert");
+  clear_kernel<<<over(shape.places, kThreads, a.sketch.rows), kThreads, 0, queue>>>(shape, a.scratch);
+  check_launch("count_sketch_insert");
+  const dim3 over_blocks = over(std::max<std::int64_t>(1, shape.blocks), kThreads, a.sketch.rows);
+  deal_kernel<false><<<over_blocks, kThreads, 0, queue>>>(keys, shape, a.scratch);
+  check_launch("count_sketch_insert");
+  begin_kernel<<<static_cast<unsigned>(a.sketch.rows), kScanThreads, 0, queue>>>(shape, a.scratch);
+  check_launch("count_sketch_insert");
+  deal_kernel<true><<<over_blocks, kThreads, 0, queue>>>(keys, shape, a.scratch);
+  check_launch("count_sketch_insert");
+  add_kernel<<<over(shape.places, kWarps, a.sketch.rows), kThreads, 0, queue>>>(keys, shape, a.sum, a.count, a.cells, a.scratch);
   check_launch("count_sketch_insert");
 }
 
 void count_sketch_estimate(const CountSketch& sketch, const float* cells, std::int64_t count, float* out, Stream stream) {
   if (count == 0) return;
-  const std::int64_t places = sketch.columns / kBlock;
-  const auto launch = [&](auto kernel) { kernel<<<pass_blocks(count), kThreads, 0, native(stream)>>>(sketch, places, cells, count, out); };
+  const Shape shape = shape_of(sketch, count);
+  const auto launch = [&](auto kernel) { kernel<<<over(shape.blocks, kThreads, 1), kThreads, 0, native(stream)>>>(keys_of(sketch), shape, cells, count, out); };
   if (sketch.rows == 1) launch(estimate_kernel<1>);
   else if (sketch.rows == 3) launch(estimate_kernel<3>);
   else launch(estimate_kernel<5>);

@@ -1,127 +1,53 @@
 // Products with thin factors. A thread block owns what it writes and adds in one order, so that results are the same at every run.
 #include "kernels/pack/cuda/entries.h"
+#include "kernels/pack/cuda/low_rank_plan.h"
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
 
 namespace panther::cuda {
 namespace {
 
 constexpr int kWarp = 32;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kRanks = 8;              ///< columns of the factor that a sweep over the matrix takes
-constexpr int kRows = 4;               ///< of a thread block
-constexpr unsigned kMostRowBlocks = 1u << 20;
+constexpr int kTallThreads = 512;
+constexpr int kTallWarps = kTallThreads / kWarp;
+constexpr int kJoined = 8;  ///< ranks whose sums meet in shared memory at a time
 
-struct Projection {
-  ProjectArguments a;
-  bool aligned;
-};
-
-/// sums[t][r] over the columns of this thread, for ranks [rank, rank + kRanks) and rows [row, row + rows).
-__device__ void project_rows(const Projection& p, const float* source, bool first, std::int64_t row, int rows, std::int64_t rank, int ranks) {
-  __shared__ float partial[kWarps][kRows * kRanks];
-  const ProjectArguments& a = p.a;
-  float sums[kRows][kRanks] = {};
-  for (std::int64_t j = 4 * static_cast<std::int64_t>(threadIdx.x); j < a.columns; j += 4 * kThreads) {
-    Quad v[kRows];
+/// A thread block owns `width` columns: a lane has one of them and, with the others of its place in a warp, a share of the rows, which are dealt in fours.
+/// What all found is added in the order of warps and places.
+template <int kRanks>
+__global__ void __launch_bounds__(kTallThreads) project_transposed_kernel(const float* v, std::int64_t rows, std::int64_t columns, int ranks, const float* factor,
+                                                                          float* projected, int width, bool aligned) {
+  __shared__ float partial[kTallWarps][kJoined][kWarp];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp, shares = kTallThreads / width;
+  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * width + lane % width;
+  float sums[kRanks] = {};
+#pragma unroll 2
+  for (std::int64_t i = 4 * (static_cast<std::int64_t>(threadIdx.x) / width); i < rows; i += 4 * shares) {
+    float x[4] = {};
 #pragma unroll
-    for (int t = 0; t < kRows; ++t) {
-      if (t >= rows) {
-        v[t] = {};
-        continue;
-      }
-      const std::int64_t at = (row + t) * a.columns;
-      v[t] = load_quad(source + at, j, a.columns, p.aligned);
-      if (!first || a.residual == nullptr) continue;
-      const Quad left = load_quad(a.residual + at, j, a.columns, p.aligned);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) v[t].at[i] += left.at[i];
-    }
-    if (first && a.sum != nullptr) {
-#pragma unroll
-      for (int t = 0; t < kRows; ++t) {
-        if (t < rows) store_quad(a.sum + (row + t) * a.columns, j, a.columns, p.aligned, v[t]);
-      }
+    for (int t = 0; t < 4; ++t) {
+      if (column < columns && i + t < rows) x[t] = v[(i + t) * columns + column];
     }
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       if (r >= ranks) break;
-      const Quad f = load_quad(a.factor_RN + (rank + r) * a.columns, j, a.columns, p.aligned);
+      const Quad f = load_quad(factor + r * rows, i, rows, aligned);
 #pragma unroll
-      for (int t = 0; t < kRows; ++t) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sums[t][r] = fmaf(v[t].at[i], f.at[i], sums[t][r]);
-      }
+      for (int t = 0; t < 4; ++t) sums[r] = fmaf(f.at[t], x[t], sums[r]);
     }
   }
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
 #pragma unroll
-  for (int t = 0; t < kRows; ++t) {
+  for (int r0 = 0; r0 < kRanks; r0 += kJoined) {
 #pragma unroll
-    for (int r = 0; r < kRanks; ++r) {
-      const float sum = join_warp(sums[t][r], Plus<float>());
-      if (lane == 0) partial[warp][t * kRanks + r] = sum;
-    }
-  }
-  __syncthreads();
-  const int t = static_cast<int>(threadIdx.x) % kRows, r = static_cast<int>(threadIdx.x) / kRows;
-  if (t < rows && r < ranks) {
-    float sum = 0;
-    for (int w = 0; w < kWarps; ++w) sum += partial[w][t * kRanks + r];
-    a.projected_RM[(rank + r) * a.rows + row + t] = sum;
-  }
-  __syncthreads();
-}
-
-__global__ void __launch_bounds__(kThreads) project_kernel(Projection p) {
-  const ProjectArguments& a = p.a;
-  for (std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRows; row < a.rows; row += static_cast<std::int64_t>(gridDim.x) * kRows) {
-    const int rows = static_cast<int>(min(static_cast<std::int64_t>(kRows), a.rows - row));
-    std::int64_t rank = 0;
-    do {
-      const bool first = rank == 0;
-      const float* source = first || a.sum == nullptr ? a.gradient : a.sum;
-      project_rows(p, source, first, row, rows, rank, static_cast<int>(min(static_cast<std::int64_t>(kRanks), a.rank - rank)));
-      rank += kRanks;
-    } while (rank < a.rank);
-  }
-}
-
-constexpr int kTallThreads = 1024;
-constexpr int kTallWarps = kTallThreads / kWarp;
-
-/// A thread block owns 32 columns, a lane one of them; warps share the rows in fours, and what they found is added in the order of the warps.
-__global__ void __launch_bounds__(kTallThreads) project_transposed_kernel(const float* v, std::int64_t rows, std::int64_t columns, std::int64_t rank,
-                                                                          const float* factor, float* projected, bool aligned) {
-  __shared__ float partial[kTallWarps][kRanks][kWarp];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kWarp + lane;
-  for (std::int64_t r0 = 0; r0 < rank; r0 += kRanks) {
-    const int ranks = static_cast<int>(min(static_cast<std::int64_t>(kRanks), rank - r0));
-    float sums[kRanks] = {};
-#pragma unroll 2
-    for (std::int64_t i = 4 * warp; i < rows; i += 4 * kTallWarps) {
-      float x[4] = {};
-#pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        if (column < columns && i + t < rows) x[t] = v[(i + t) * columns + column];
-      }
-#pragma unroll
-      for (int r = 0; r < kRanks; ++r) {
-        if (r >= ranks) break;
-        const Quad f = load_quad(factor + (r0 + r) * rows, i, rows, aligned);
-#pragma unroll
-        for (int t = 0; t < 4; ++t) sums[r] = fmaf(f.at[t], x[t], sums[r]);
-      }
-    }
-#pragma unroll
-    for (int r = 0; r < kRanks; ++r) partial[warp][r][lane] = sums[r];
+    for (int r = r0; r < r0 + kJoined && r < kRanks; ++r) partial[warp][r - r0][lane] = sums[r];
     __syncthreads();
-    if (warp < ranks && column < columns) {
+    const int r = r0 + warp;
+    if (warp < kJoined && r < ranks && lane < width && column < columns) {
       float sum = 0;
-#pragma unroll
-      for (int w = 0; w < kTallWarps; ++w) sum += partial[w][warp][lane];
-      projected[(r0 + warp) * columns + column] = sum;
+      for (int w = 0; w < kTallWarps; ++w) {
+        for (int share = lane; share < kWarp; share += width) sum += partial[w][warp][share];
+      }
+      projected[r * columns + column] = sum;
     }
     __syncthreads();
   }
@@ -179,21 +105,25 @@ __global__ void __launch_bounds__(kThreads) update_kernel(const float* left, con
 
 }  // namespace
 
-void project(const ProjectArguments& a, Stream stream) {
-  if (a.rows == 0 || (a.columns == 0 && a.rank == 0)) return;
-  const bool aligned = a.columns % 4 == 0 && aligned16(a.gradient) && aligned16(a.residual) && aligned16(a.sum) && aligned16(a.factor_RN);
-  const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(kMostRowBlocks, divide_up(a.rows, kRows)));
-  project_kernel<<<blocks, kThreads, 0, native(stream)>>>({a, aligned});
-  check_launch("project");
-}
-
 void project_transposed(const float* v_MN, std::int64_t rows, std::int64_t columns, std::int64_t rank, const float* factor_RM, float* projected_RN,
                         Stream stream) {
-  if (columns == 0 || rank == 0) return;
+  if (columns == 0) return;
   const bool aligned = rows % 4 == 0 && aligned16(factor_RM);
-  project_transposed_kernel<<<static_cast<unsigned>(divide_up(columns, kWarp)), kTallThreads, 0, native(stream)>>>(v_MN, rows, columns, rank, factor_RM,
-                                                                                                                 projected_RN, aligned);
-  check_launch("project_transposed");
+  const int width = transposed_width(columns);
+  for (std::int64_t first = 0; first < rank; first += 32) {
+    const int ranks = static_cast<int>(std::min<std::int64_t>(32, rank - first));
+    const auto launch = [&](auto kernel) {
+      kernel<<<static_cast<unsigned>(divide_up(columns, width)), kTallThreads, 0, native(stream)>>>(v_MN, rows, columns, ranks, factor_RM + first * rows,
+                                                                                                 projected_RN + first * columns, width, aligned);
+    };
+    switch (transposed_ranks(ranks)) {
+      case 4: launch(project_transposed_kernel<4>); break;
+      case 8: launch(project_transposed_kernel<8>); break;
+      case 16: launch(project_transposed_kernel<16>); break;
+      default: launch(project_transposed_kernel<32>); break;
+    }
+    check_launch("project_transposed");
+  }
 }
 
 void low_rank_update(const float* left_RM, const float* right_RN, std::int64_t rows, std::int64_t columns, std::int64_t rank, float* destination,

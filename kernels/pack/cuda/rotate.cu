@@ -44,7 +44,7 @@ __device__ void finish_quad(const Rotation& a, Quad& quad, std::int64_t first, f
 
 /// The bits of an element's place in the piece: 2 within a quad, 5 of the lane, 3 of the warp, 2 of the turn.
 __global__ void __launch_bounds__(kThreads) pieces_kernel(Rotation a) {
-  __shared__ float x[kPiece];
+  __shared__ alignas(16) float x[kPiece];
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * kPiece;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
   Quad quad[kTurns];

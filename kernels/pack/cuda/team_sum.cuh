@@ -36,4 +36,29 @@ __device__ T join_team(T value, Join join) {
   return value;
 }
 
+/// The sum of the values of the threads before this one in the block of kThreadsHere, and that of all in *total. All threads call it.
+template <int kThreadsHere, class T>
+__device__ T sum_before(T value, T* total) {
+  constexpr int kWarps = kThreadsHere / 32;
+  __shared__ T warps[kWarps];
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  T sum = value;
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const T other = __shfl_up_sync(~0u, sum, distance);
+    if (lane >= distance) sum += other;
+  }
+  if (lane == 31) warps[warp] = sum;
+  __syncthreads();
+  T before = 0, all = 0;
+#pragma unroll
+  for (int w = 0; w < kWarps; ++w) {
+    if (w < warp) before += warps[w];
+    all += warps[w];
+  }
+  __syncthreads();
+  *total = all;
+  return before + sum - value;
+}
+
 }  // namespace panther::cuda

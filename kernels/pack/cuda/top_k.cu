@@ -2,14 +2,11 @@
 // it takes, and writes it behind what the blocks before it take. Integer sums alone are made by atomics: their order changes nothing.
 #include "kernels/pack/cuda/entries.h"
 #include "kernels/pack/cuda/quads.cuh"
+#include "kernels/pack/cuda/team_sum.cuh"
 #include "kernels/pack/cuda/top_k_plan.h"
 
 namespace panther::cuda {
 namespace {
-
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
-constexpr unsigned kAll = ~0u;
 
 /// Magnitudes whose bits above shift + width equal the prefix compete; the next `width` bits are their bin.
 struct Digit {
@@ -50,30 +47,6 @@ __global__ void __launch_bounds__(kThreads) histogram_kernel(Data a, Sum v, Digi
   }
 }
 
-/// The sum of the values of all threads with a lower index, and of all in *total.
-template <class T>
-__device__ T sum_before(T value, T* total) {
-  __shared__ T warps[kWarps];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  T sum = value;
-#pragma unroll
-  for (int distance = 1; distance < kWarp; distance *= 2) {
-    const T other = __shfl_up_sync(kAll, sum, distance);
-    if (lane >= distance) sum += other;
-  }
-  if (lane == kWarp - 1) warps[warp] = sum;
-  __syncthreads();
-  T before = 0, all = 0;
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w) {
-    if (w < warp) before += warps[w];
-    all += warps[w];
-  }
-  __syncthreads();
-  *total = all;
-  return before + sum - value;
-}
-
 /// One block: the bin that holds the last element wanted.
 __global__ void __launch_bounds__(kThreads) find_kernel(std::uint32_t* scratch, Digit digit, std::int64_t k) {
   constexpr int kMost = kTopKBins / kThreads;
@@ -84,7 +57,7 @@ __global__ void __launch_bounds__(kThreads) find_kernel(std::uint32_t* scratch, 
   std::uint32_t here[kMost] = {}, sum = 0;
   const int highest = used - 1 - static_cast<int>(threadIdx.x) * each;  // thread 0 holds the largest magnitudes
   for (int i = 0; i < each; ++i) sum += here[i] = bins[highest - i];
-  std::uint32_t all = 0, before = sum_before(sum, &all);
+  std::uint32_t all = 0, before = sum_before<kThreads>(sum, &all);
   if (before >= wanted || before + sum < wanted) return;
   for (int i = 0; i < each; ++i) {
     if (before + here[i] >= wanted) {
@@ -98,7 +71,7 @@ __global__ void __launch_bounds__(kThreads) find_kernel(std::uint32_t* scratch, 
 
 __device__ std::uint32_t block_total(std::uint32_t value) {
   std::uint32_t total = 0;
-  sum_before(value, &total);
+  sum_before<kThreads>(value, &total);
   return total;
 }
 
@@ -131,7 +104,7 @@ __global__ void __launch_bounds__(kThreads) offsets_kernel(std::uint32_t* scratc
     for (int first = 0; first < blocks; first += kThreads) {
       const int at = first + static_cast<int>(threadIdx.x);
       std::uint32_t all = 0;
-      const std::uint32_t mine = sum_before(at < blocks ? counts[at] : 0u, &all);
+      const std::uint32_t mine = sum_before<kThreads>(at < blocks ? counts[at] : 0u, &all);
       if (at < blocks) counts[at] = before + mine;
       before += all;
     }
@@ -152,7 +125,7 @@ __global__ void __launch_bounds__(kThreads) select_kernel(Data a, std::uint32_t*
       if (first + i < a.count) counts += (magnitude > threshold ? 1u : 0u) + (magnitude == threshold ? 1u << 16 : 0u);
     }
     std::uint32_t all = 0;
-    const std::uint32_t before = sum_before(counts, &all);
+    const std::uint32_t before = sum_before<kThreads>(counts, &all);
     std::uint32_t above_before = above + (before & 0xffffu), equal_before = equal + (before >> 16);
     above += all & 0xffffu;
     equal += all >> 16;

@@ -10,7 +10,7 @@ namespace panther::cuda {
 
 inline constexpr int kTopKBins = 2048;
 inline constexpr std::int64_t kTopKTile = 4 * kThreads;      ///< elements that a block orders at a time
-inline constexpr std::int64_t kTopKMostBlocks = 4096;
+inline constexpr std::int64_t kTopKMostBlocks = 1024;         ///< enough for every GPU; each empties a histogram of its own
 
 /// Words of the scratch: three histograms, what the digits found so far say, and two counts of each block.
 struct TopKWords {
