@@ -7,54 +7,35 @@
 
 namespace panther::cuda {
 
-/// Rows of a that one chunk covers: each is read as often as it has entries, so a chunk should stay in the L2 cache (40 MB on an A100, 50 on
-/// an H100).
-inline constexpr std::int64_t kSparseChunkBytes = std::int64_t{16} << 20;
-/// Entries of a chunk: what sorting them needs is some 40 bytes each.
-inline constexpr std::int64_t kSparseChunkEntries = std::int64_t{1} << 20;
+/// Entries of a chunk: what sorting them needs is some 30 bytes each.
+inline constexpr std::int64_t kScatterEntries = std::int64_t{1} << 20;
+/// Rows of a chunk that is turned first.
+inline constexpr std::int64_t kTurnedBytes = std::int64_t{128} << 20;
+/// Rows of a part in what a warp reads of each, 512 bytes: an entry's row is read as often as it has entries, and meanwhile should stay in the L2 cache.
+inline constexpr std::int64_t kPartMajors = 16384;
+
 /// Entries that a block of the gather kernel makes in shared memory, 16 bytes each.
 inline constexpr int kGatherEntries = 2048;
 inline constexpr int kGatherMajors = 64;
 
-/// Chunks of major vectors of a scatter. Entries are added in ascending order of major vectors whatever the chunks.
-struct ScatterChunks {
+/// A scatter goes by chunks of major vectors, whose entries are sorted at once, and these by parts, whose sums are added in order.
+struct ScatterPlan {
   std::int64_t majors = 0;  ///< of a chunk, at least 1
   std::int64_t chunks = 0;
   std::int64_t entries = 0;  ///< of a full chunk
+  std::int64_t majors_per_part = 0;
+  std::int64_t parts = 0;  ///< of a full chunk; the last ones of the last may be empty
 };
 
-inline ScatterChunks plan_scatter_chunks(std::int64_t majors, int nonzeros, std::int64_t row_bytes) {
-  ScatterChunks plan;
-  plan.majors = std::min({std::max<std::int64_t>(kSparseChunkBytes / std::max<std::int64_t>(row_bytes, 1), 1024),
-                          std::max<std::int64_t>(kSparseChunkEntries / nonzeros, 1), majors});
+/// Depends on the shape alone, so that sums do. Fewer parts where their sums would take more than the rows themselves.
+inline ScatterPlan plan_scatter(std::int64_t majors, std::int64_t minors, int nonzeros, std::int64_t row_bytes, bool turned) {
+  ScatterPlan plan;
+  plan.majors = std::min(std::max<std::int64_t>(kScatterEntries / nonzeros, 1), majors);
+  if (turned) plan.majors = std::min(plan.majors, std::max<std::int64_t>(kTurnedBytes / std::max<std::int64_t>(row_bytes, 1), 1024));
   plan.chunks = divide_up(majors, plan.majors);
   plan.entries = plan.majors * nonzeros;
-  return plan;
-}
-
-/// A scatter whose sums for 32 columns fit into shared memory reads a once: blocks take a slab of columns and a part of the major vectors, warps own places.
-inline constexpr int kSlabColumns = 32;
-inline constexpr int kSlabThreads = 512;
-inline constexpr int kSlabRows = 128;                                   ///< of a that stand in shared memory at a time
-inline constexpr std::int64_t kSlabSharedBytes = 220 * 1024;             ///< of the 227 KiB that a block may have on Hopper
-inline constexpr int kSlabSmallestMajors = 8192;                         ///< below, the other form's launches cost less than this one's fill
-
-struct SlabPlan {
-  bool fits = false;
-  std::int64_t shared_bytes = 0;
-  int parts = 1;                                                         ///< of the major vectors; their sums are added in order
-  std::int64_t majors_per_part = 0;                                      ///< a multiple of kSlabRows
-};
-
-/// Depends on the shape alone, so that sums do.
-inline SlabPlan plan_slabs(std::int64_t majors, std::int64_t minors, std::int64_t columns, int nonzeros, std::int64_t accumulator_bytes) {
-  SlabPlan plan;
-  const std::int64_t entries = std::int64_t{kSlabRows} * nonzeros;
-  plan.shared_bytes = (minors * kSlabColumns + kSlabRows * (kSlabColumns + 1) + entries) * accumulator_bytes + entries * 4;
-  plan.fits = plan.shared_bytes <= kSlabSharedBytes && majors >= kSlabSmallestMajors && columns >= kSlabColumns && nonzeros <= 8;
-  const std::int64_t slabs = divide_up(columns, kSlabColumns), wanted = std::clamp<std::int64_t>(128 / slabs, 1, 64);
-  plan.majors_per_part = divide_up(divide_up(majors, wanted), kSlabRows) * kSlabRows;
-  plan.parts = static_cast<int>(divide_up(majors, plan.majors_per_part));
+  plan.majors_per_part = std::min(plan.majors, std::max<std::int64_t>(kPartMajors, 4 * minors));
+  plan.parts = divide_up(plan.majors, plan.majors_per_part);
   return plan;
 }
 

@@ -1,6 +1,6 @@
-// Sparse sketches without atomics. A scatter keeps its sums in shared memory where they fit (slab_kernel); else it sorts the entries of a
-// chunk of major vectors by place (radix sort is stable, so every place adds in ascending order) and gives each place to one warp; a gather
-// makes its entries in shared memory.
+// Sparse sketches without atomics. A scatter sorts the entries of a chunk of major vectors by part of the chunk and place (radix sort is stable, so every
+// place adds in ascending order) and gives each place of each part to one warp, which reads its rows of a in whole sectors; a gather makes its entries in
+// shared memory.
 #include "kernels/cuda/sparse_sketch.h"
 
 #include <cub/device/device_radix_sort.cuh>
@@ -16,22 +16,34 @@ namespace {
 
 constexpr int kWarp = 32;
 
-/// The entries of major vector `first + j` for j < majors, `nonzeros` places each: key[e] the place or `minors` when there is none in the
-/// window, value[e] beside it, index[e] = e.
-__global__ void draw_kernel(SparseWindow window, std::int64_t first, std::int64_t majors, std::int64_t minors, std::uint32_t* key, std::uint32_t* index, double* value) {
+/// The entries of major vector `first + j` for j < majors, `nonzeros` <= room places each: key[e] the place, numbered through all parts, or what lies behind all
+/// places when there is none in the window; value[e] beside it, index[e] = e.
+template <int room, class A>
+__global__ void draw_kernel(SparseWindow window, std::int64_t first, ScatterPlan plan, std::int64_t majors, std::int64_t minors, std::uint32_t* key, std::uint32_t* index, A* value) {
   const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (j >= majors) return;
-  std::int64_t place[kMaxNonzeros], from[kMaxNonzeros], to[kMaxNonzeros];
-  double drawn[kMaxNonzeros];
+  std::int64_t place[room], from[room], to[room];
+  double drawn[room];
   const int nonzeros = window.pattern.nonzeros;
   const int count = pattern_entries(window.pattern, window.first_major + first + j, place, drawn, from, to);
+  const std::int64_t part = j / plan.majors_per_part;
   for (int t = 0; t < nonzeros; ++t) {
     const std::int64_t e = j * nonzeros + t, minor = t < count ? place[t] - window.first_minor : -1;
     const bool inside = minor >= 0 && minor < minors;
-    key[e] = static_cast<std::uint32_t>(inside ? minor : minors);
+    key[e] = static_cast<std::uint32_t>(inside ? part * minors + minor : plan.parts * minors);
     index[e] = static_cast<std::uint32_t>(e);
-    value[e] = inside ? drawn[t] : 0.0;
+    value[e] = inside ? static_cast<A>(drawn[t]) : A{0};
   }
+}
+
+/// row[e], factor[e]: of the entry that the sort put at e.
+template <class A>
+__global__ void order_kernel(const std::uint32_t* index, const A* value, std::int64_t entries, int nonzeros, std::uint32_t* row, A* factor) {
+  const std::int64_t e = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (e >= entries) return;
+  const std::uint32_t entry = index[e];
+  row[e] = entry / static_cast<std::uint32_t>(nonzeros);
+  factor[e] = value[entry];
 }
 
 /// begin[m] = the first sorted entry whose place is not below m, for m in [0, minors].
@@ -48,78 +60,68 @@ __global__ void bounds_kernel(const std::uint32_t* key, std::int64_t entries, st
   }
 }
 
-/// sums[m][c] (+)= the entries of place m. One warp per place and 32 columns; `a` is the chunk's rows.
-template <class T>
-__global__ void add_kernel(Plane<const T> a, const std::uint32_t* index, const double* value, const std::uint32_t* begin, int nonzeros, std::int64_t minors,
-                           std::int64_t columns, bool first, Accumulator<T>* sums) {
-  using A = Accumulator<T>;
-  const std::int64_t c = static_cast<std::int64_t>(blockIdx.x) * kWarp + threadIdx.x;
-  for (std::int64_t m = static_cast<std::int64_t>(blockIdx.y) * blockDim.y + threadIdx.y; m < minors; m += static_cast<std::int64_t>(gridDim.y) * blockDim.y) {
-    if (c >= columns) continue;
-    A sum = first ? A{0} : sums[m * columns + c];
-    for (std::uint32_t e = begin[m]; e < begin[m + 1]; ++e) {
-      const std::uint32_t entry = index[e];
-      sum += static_cast<A>(value[entry]) * convert<A>(a.at(entry / nonzeros, c));
+/// `count` neighbouring elements of a row.
+template <class T, bool packed>
+struct Elements {
+  static constexpr int kCount = packed ? Pack<T>::kSize : 1;
+  T item[kCount];
+  __device__ static Elements load(const T* from) {
+    Elements read;
+    if constexpr (packed) {
+      const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from);
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) read.item[i] = pack.item[i];
+    } else {
+      read.item[0] = *from;
     }
-    sums[m * columns + c] = sum;
+    return read;
   }
-}
+};
 
-/// partial[part][m][c] = the entries of place m in a part's rows of a. Block (slab of columns, part). A warp owns the places that are its number modulo the
-/// warps and a lane a column, so a sum has one owner, which adds in ascending order.
-template <class T>
-__global__ void __launch_bounds__(kSlabThreads) slab_kernel(Plane<const T> a, const std::uint32_t* key, const double* value, int nonzeros, std::int64_t majors,
-                                                            std::int64_t majors_per_part, std::int64_t minors, std::int64_t columns, Accumulator<T>* partial) {
+/// sums[part][m][c] = the entries of place m in a part's rows of a. A warp per place and kWarp Elements of columns; blocks count places first, then columns, then parts, so that
+/// those at work together read the same rows. `packed`: rows begin on 16 bytes and have whole packs.
+template <class T, bool packed>
+__global__ void __launch_bounds__(kThreads) add_kernel(const T* a, std::int64_t row_stride, const std::uint32_t* row, const Accumulator<T>* factor, const std::uint32_t* begin, ScatterPlan plan,
+                                                       std::int64_t minors, std::int64_t columns, std::int64_t column_tiles, Accumulator<T>* sums) {
   using A = Accumulator<T>;
-  constexpr int kWarps = kSlabThreads / kWarp, kEach = kSlabRows * kSlabColumns / kSlabThreads, kPitch = kSlabColumns + 1;
-  extern __shared__ __align__(16) unsigned char slab_memory[];
-  const int entries = kSlabRows * nonzeros, lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  A* sum = reinterpret_cast<A*>(slab_memory);
-  A* tile = sum + minors * kSlabColumns;
-  A* factor = tile + kSlabRows * kPitch;
-  auto* place = reinterpret_cast<std::uint32_t*>(factor + entries);
-  const std::int64_t column0 = static_cast<std::int64_t>(blockIdx.x) * kSlabColumns, begin = static_cast<std::int64_t>(blockIdx.y) * majors_per_part;
-  const std::int64_t end = begin + majors_per_part < majors ? begin + majors_per_part : majors;
-  for (std::int64_t m = warp; m < minors; m += kWarps) sum[m * kSlabColumns + lane] = A{0};
-  const bool rows_near = a.rows_are_near();
-  A next[kEach];
-  const auto fetch = [&](std::int64_t row0) {
+  using Item = Elements<T, packed>;
+  constexpr int kWarps = kThreads / kWarp, kAhead = packed ? 8 : 16;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t place_blocks = (minors + kWarps - 1) / kWarps, block = blockIdx.x;
+  const std::int64_t minor = block % place_blocks * kWarps + threadIdx.x / kWarp, tile = block / place_blocks % column_tiles, part = block / place_blocks / column_tiles;
+  if (minor >= minors) return;
+  const std::int64_t column = (tile * kWarp + lane) * Item::kCount;
+  const bool inside = column < columns;
+  const T* own = a + (inside ? column : 0);
+  const std::uint32_t end = begin[part * minors + minor + 1];
+  A sum[Item::kCount] = {};
+  for (std::uint32_t first = begin[part * minors + minor]; first < end; first += kWarp) {
+    const bool mine = first + lane < end;
+    const std::uint32_t my_row = mine ? row[first + lane] : 0u;
+    const A my_factor = mine ? factor[first + lane] : A{0};
+    const int count = end - first < kWarp ? static_cast<int>(end - first) : kWarp;
+    for (int base = 0; base < count; base += kAhead) {
+      Item read[kAhead];
+      A weight[kAhead];
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int t = static_cast<int>(threadIdx.x) + i * kSlabThreads;
-      const int r = rows_near ? t % kSlabRows : t / kSlabColumns, c = rows_near ? t / kSlabRows : t % kSlabColumns;
-      next[i] = row0 + r < end && column0 + c < columns ? convert<A>(a.at(row0 + r, column0 + c)) : A{0};
-    }
-  };
-  fetch(begin);
-  for (std::int64_t row0 = begin; row0 < end; row0 += kSlabRows) {
-    __syncthreads();
+      for (int k = 0; k < kAhead; ++k) {
+        // kAhead divides kWarp: lanes past the last entry say row 0 and are not loaded.
+        const std::int64_t from = __shfl_sync(0xffffffffu, my_row, base + k);
+        weight[k] = __shfl_sync(0xffffffffu, my_factor, base + k);
+        if (base + k < count) read[k] = Item::load(own + from * row_stride);
+      }
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int t = static_cast<int>(threadIdx.x) + i * kSlabThreads;
-      const int r = rows_near ? t % kSlabRows : t / kSlabColumns, c = rows_near ? t / kSlabRows : t % kSlabColumns;
-      tile[r * kPitch + c] = next[i];
-    }
-    for (int e = static_cast<int>(threadIdx.x); e < entries; e += kSlabThreads) {
-      const bool inside = row0 + e / nonzeros < end;
-      place[e] = inside ? key[row0 * nonzeros + e] : static_cast<std::uint32_t>(minors);
-      factor[e] = inside ? static_cast<A>(value[row0 * nonzeros + e]) : A{0};
-    }
-    __syncthreads();
-    if (row0 + kSlabRows < end) fetch(row0 + kSlabRows);  // on its way while this tile is added
-    for (int base = 0; base < entries; base += kWarp) {
-      const std::uint32_t mine = place[base + lane];
-      unsigned own = __ballot_sync(0xffffffffu, mine < minors && static_cast<int>(mine % kWarps) == warp);
-      while (own != 0) {
-        const int e = base + __ffs(static_cast<int>(own)) - 1;
-        own &= own - 1;
-        sum[static_cast<std::int64_t>(place[e]) * kSlabColumns + lane] += factor[e] * tile[e / nonzeros * kPitch + lane];
+      for (int k = 0; k < kAhead; ++k) {
+        if (base + k >= count) continue;
+#pragma unroll
+        for (int i = 0; i < Item::kCount; ++i) sum[i] += weight[k] * convert<A>(read[k].item[i]);
       }
     }
   }
-  if (column0 + lane >= columns) return;
-  A* out = partial + static_cast<std::int64_t>(blockIdx.y) * minors * columns;
-  for (std::int64_t m = warp; m < minors; m += kWarps) out[m * columns + column0 + lane] = sum[m * kSlabColumns + lane];
+  if (!inside) return;
+  A* to = sums + (part * minors + minor) * columns + column;
+#pragma unroll
+  for (int i = 0; i < Item::kCount; ++i) to[i] = sum[i];
 }
 
 /// sums[i] (+)= parts[0][i] + parts[1][i] + ... in that order.
@@ -216,9 +218,10 @@ class DeviceWindow {
 };
 
 /// Arrays of one chunk.
+template <class A>
 struct ChunkArrays {
-  std::uint32_t *key, *sorted_key, *index, *sorted_index, *begin;
-  double* value;
+  std::uint32_t *key, *sorted_key, *index, *sorted_index, *row, *begin;
+  A *value, *factor, *partial;
   void* temporary;
   std::size_t temporary_bytes = 0;
 
@@ -229,93 +232,82 @@ struct ChunkArrays {
     return bytes;
   }
   /// Lays the arrays out from `memory` (null: only counts) and returns their size.
-  std::size_t lay_out(std::byte* memory, std::int64_t entries, std::int64_t minors, std::size_t sort) {
+  std::size_t lay_out(std::byte* memory, std::int64_t entries, std::int64_t places, std::int64_t partial_sums, std::size_t sort) {
     std::size_t used = 0;
     const auto take = [&](auto*& array, std::int64_t count) {
       array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(memory + used);
       used += (static_cast<std::size_t>(count) * sizeof(*array) + 255) / 256 * 256;
     };
     take(value, entries);
+    take(factor, entries);
     take(key, entries);
     take(sorted_key, entries);
     take(index, entries);
     take(sorted_index, entries);
-    take(begin, minors + 1);
+    take(begin, places + 1);
+    take(partial, partial_sums);
+    row = key;  // sorted and then not read again
     temporary = memory + used;
     temporary_bytes = sort;
     return used + sort;
   }
 };
 
-/// The scatter that reads a once; false where its sums do not fit.
-template <class T>
-bool scatter_by_slabs(const SparseWindow& window, double alpha, const TensorView& a, double beta, const TensorView& out, Allocator& allocator, Stream stream) {
-  using A = Accumulator<T>;
-  const std::int64_t majors = a.shape[0], columns = a.shape[1], minors = out.shape[0];
-  const int nonzeros = window.pattern.nonzeros;
-  if (!plan_slabs(majors, minors, columns, nonzeros, sizeof(A)).fits) return false;
-  // As many major vectors at a time as kSparseChunkEntries entries have: whole tiles.
-  const std::int64_t chunk = std::min(majors, std::max<std::int64_t>(kSlabRows, kSparseChunkEntries / nonzeros / kSlabRows * kSlabRows));
-  const SlabPlan largest = plan_slabs(chunk, minors, columns, nonzeros, sizeof(A));
-  const Workspace keys(allocator, static_cast<std::size_t>(chunk * nonzeros) * 4, out.device, stream), indices(allocator, static_cast<std::size_t>(chunk * nonzeros) * 4, out.device, stream),
-      values(allocator, static_cast<std::size_t>(chunk * nonzeros) * 8, out.device, stream);
-  const Workspace partial(allocator, static_cast<std::size_t>(largest.parts * minors * columns) * sizeof(A), out.device, stream),
-      sums(allocator, static_cast<std::size_t>(minors * columns) * sizeof(A), out.device, stream);
-  auto *key = static_cast<std::uint32_t*>(keys.data()), *index = static_cast<std::uint32_t*>(indices.data());
-  auto* value = static_cast<double*>(values.data());
-  check_status(cudaFuncSetAttribute(slab_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(largest.shared_bytes)), "cudaFuncSetAttribute");
-  for (std::int64_t first = 0; first < majors; first += chunk) {
-    const std::int64_t count = std::min(chunk, majors - first);
-    const SlabPlan plan = plan_slabs(count, minors, columns, nonzeros, sizeof(A));
-    draw_kernel<<<static_cast<unsigned>(divide_up(count, 128)), 128, 0, native(stream)>>>(window, first, count, minors, key, index, value);
-    check_launch("sparse_scatter draw");
-    slab_kernel<T><<<dim3(static_cast<unsigned>(divide_up(columns, kSlabColumns)), static_cast<unsigned>(plan.parts)), kSlabThreads, static_cast<std::size_t>(plan.shared_bytes), native(stream)>>>(
-        plane_of<const T>(a.slice(first, count)), key, value, nonzeros, count, plan.majors_per_part, minors, columns, static_cast<A*>(partial.data()));
-    check_launch("sparse_scatter slab");
-    add_parts<A><<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(minors * columns, kThreads))), kThreads, 0, native(stream)>>>(
-        static_cast<const A*>(partial.data()), plan.parts, minors * columns, first == 0, static_cast<A*>(sums.data()));
-    check_launch("sparse_scatter parts");
-  }
-  launch_blend<A, T>({static_cast<const A*>(sums.data()), columns, 1}, plane_of<T>(out), minors, columns, alpha, beta, stream);
-  return true;
+template <class A>
+void launch_draw(const SparseWindow& window, std::int64_t first, const ScatterPlan& plan, std::int64_t count, std::int64_t minors, const ChunkArrays<A>& arrays, Stream stream) {
+  constexpr int kFew = 8;  // draws that stay in registers
+  const auto blocks = static_cast<unsigned>(divide_up(count, 128));
+  if (window.pattern.nonzeros <= kFew) draw_kernel<kFew, A><<<blocks, 128, 0, native(stream)>>>(window, first, plan, count, minors, arrays.key, arrays.index, arrays.value);
+  else draw_kernel<kMaxNonzeros, A><<<blocks, 128, 0, native(stream)>>>(window, first, plan, count, minors, arrays.key, arrays.index, arrays.value);
+  check_launch("sparse_scatter draw");
 }
 
-/// Shared memory that a block may ask for on this device.
-std::int64_t shared_limit(int device) {
-  int bytes = 0;
-  check_status(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
-  return bytes;
+template <class T>
+void launch_add(const Plane<const T>& a, const ChunkArrays<Accumulator<T>>& arrays, const ScatterPlan& plan, std::int64_t minors, std::int64_t columns, Stream stream) {
+  const bool packed = aligned16(a.data) && a.row_stride % Pack<T>::kSize == 0 && columns % Pack<T>::kSize == 0;
+  const std::int64_t column_tiles = divide_up(columns, std::int64_t{kWarp} * (packed ? Pack<T>::kSize : 1));
+  const std::int64_t blocks = divide_up(minors, kThreads / kWarp) * column_tiles * plan.parts;
+  PANTHER_REQUIRE(blocks < (std::int64_t{1} << 31), "sparse_scatter: ", minors, " places of ", columns, " columns are more than one launch covers; sketch blocks of columns");
+  if (packed) {
+    add_kernel<T, true><<<static_cast<unsigned>(blocks), kThreads, 0, native(stream)>>>(a.data, a.row_stride, arrays.row, arrays.factor, arrays.begin, plan, minors, columns, column_tiles, arrays.partial);
+  } else {
+    add_kernel<T, false><<<static_cast<unsigned>(blocks), kThreads, 0, native(stream)>>>(a.data, a.row_stride, arrays.row, arrays.factor, arrays.begin, plan, minors, columns, column_tiles, arrays.partial);
+  }
+  check_launch("sparse_scatter");
 }
 
 template <class T>
 void scatter(const SparseWindow& window, double alpha, const TensorView& a, double beta, const TensorView& out, Allocator& allocator, Stream stream) {
   using A = Accumulator<T>;
   const std::int64_t majors = a.shape[0], columns = a.shape[1], minors = out.shape[0];
-  const int nonzeros = window.pattern.nonzeros, bits = key_bits(minors);
-  if (shared_limit(out.device.index) >= kSlabSharedBytes && scatter_by_slabs<T>(window, alpha, a, beta, out, allocator, stream)) return;
-  const ScatterChunks plan = plan_scatter_chunks(majors, nonzeros, columns * static_cast<std::int64_t>(sizeof(T)));
-  const Workspace sums(allocator, static_cast<std::size_t>(minors * columns) * sizeof(A), out.device, stream);
-  ChunkArrays arrays{};
-  const std::size_t sort = ChunkArrays::sort_bytes(plan.entries, bits);
-  const Workspace memory(allocator, arrays.lay_out(nullptr, plan.entries, minors, sort), out.device, stream);
-  arrays.lay_out(static_cast<std::byte*>(memory.data()), plan.entries, minors, sort);
+  const int nonzeros = window.pattern.nonzeros;
   // Columns apart would cost a sector for every element, once for each entry: such a chunk is turned first.
   const bool turned = a.strides[1] != 1 && columns > 1;
+  const std::int64_t row_bytes = columns * static_cast<std::int64_t>(sizeof(T));
+  const ScatterPlan plan = plan_scatter(majors, minors, nonzeros, row_bytes, turned);
+  const int bits = key_bits(plan.parts * minors);
+  const Workspace sums(allocator, static_cast<std::size_t>(minors * columns) * sizeof(A), out.device, stream);
+  ChunkArrays<A> arrays{};
+  const std::size_t sort = ChunkArrays<A>::sort_bytes(plan.entries, bits);
+  const std::int64_t places = plan.parts * minors, partial_sums = places * columns;
+  const Workspace memory(allocator, arrays.lay_out(nullptr, plan.entries, places, partial_sums, sort), out.device, stream);
+  arrays.lay_out(static_cast<std::byte*>(memory.data()), plan.entries, places, partial_sums, sort);
   const Workspace packed(allocator, turned ? static_cast<std::size_t>(plan.majors * columns) * sizeof(T) : 0, out.device, stream);
   for (std::int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
     const std::int64_t first = chunk * plan.majors, count = std::min(plan.majors, majors - first), entries = count * nonzeros;
     const Plane<const T> rows = plane_of<const T>(a.slice(first, count)), dense{static_cast<const T*>(packed.data()), columns, 1};
     if (turned) launch_blend<T, T>(rows, {static_cast<T*>(packed.data()), columns, 1}, count, columns, 1.0, 0.0, stream);
-    draw_kernel<<<static_cast<unsigned>(divide_up(count, 128)), 128, 0, native(stream)>>>(window, first, count, minors, arrays.key, arrays.index, arrays.value);
-    check_launch("sparse_scatter draw");
+    launch_draw<A>(window, first, plan, count, minors, arrays, stream);
     check_status(cub::DeviceRadixSort::SortPairs(arrays.temporary, arrays.temporary_bytes, arrays.key, arrays.sorted_key, arrays.index, arrays.sorted_index,
                                                  entries, 0, bits, native(stream)), "cub::DeviceRadixSort");
-    bounds_kernel<<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(minors + 1, kThreads))), kThreads, 0, native(stream)>>>(arrays.sorted_key, entries, minors, arrays.begin);
+    bounds_kernel<<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(places + 1, kThreads))), kThreads, 0, native(stream)>>>(arrays.sorted_key, entries, places, arrays.begin);
     check_launch("sparse_scatter bounds");
-    const TilePlan tiles = plan_tiles(minors, columns, kThreads / kWarp, kWarp);
-    add_kernel<T><<<dim3(tiles.columns, tiles.rows), dim3(kWarp, kThreads / kWarp), 0, native(stream)>>>(
-        turned ? dense : rows, arrays.sorted_index, arrays.value, arrays.begin, nonzeros, minors, columns, chunk == 0, static_cast<A*>(sums.data()));
-    check_launch("sparse_scatter");
+    order_kernel<A><<<static_cast<unsigned>(divide_up(entries, kThreads)), kThreads, 0, native(stream)>>>(arrays.sorted_index, arrays.value, entries, nonzeros, arrays.row, arrays.factor);
+    check_launch("sparse_scatter order");
+    launch_add<T>(turned ? dense : rows, arrays, plan, minors, columns, stream);
+    add_parts<A><<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(minors * columns, kThreads))), kThreads, 0, native(stream)>>>(
+        arrays.partial, static_cast<int>(plan.parts), minors * columns, chunk == 0, static_cast<A*>(sums.data()));
+    check_launch("sparse_scatter parts");
   }
   launch_blend<A, T>({static_cast<const A*>(sums.data()), columns, 1}, plane_of<T>(out), minors, columns, alpha, beta, stream);
 }

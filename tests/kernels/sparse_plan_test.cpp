@@ -7,41 +7,38 @@
 #include <vector>
 
 #include "kernels/cuda/hadamard_plan.h"
+#include "kernels/cuda/register_transform_plan.h"
 #include "kernels/cuda/sketch_blocks.h"
 
 namespace panther::cuda {
 namespace {
 
-TEST(SparsePlan, ChunksCoverTheMajorsWithinTheirLimits) {
+TEST(SparsePlan, ChunksAndPartsCoverTheMajorsWithinTheirLimits) {
   for (const std::int64_t majors : {std::int64_t{1}, std::int64_t{1000}, std::int64_t{131072}, std::int64_t{1} << 31}) {
-    for (const int nonzeros : {1, 4, 256}) {
-      for (const std::int64_t row_bytes : {std::int64_t{2}, std::int64_t{4096}, std::int64_t{1} << 26}) {
-        const ScatterChunks plan = plan_scatter_chunks(majors, nonzeros, row_bytes);
-        EXPECT_GE(plan.majors, 1);
-        EXPECT_GE(plan.majors * plan.chunks, majors);
-        EXPECT_LT(plan.majors * (plan.chunks - 1), majors);
-        EXPECT_LE(plan.entries, kSparseChunkEntries);
-        EXPECT_LE(plan.majors, std::max<std::int64_t>(1024, kSparseChunkBytes / row_bytes));
+    for (const std::int64_t minors : {1, 1280, 1 << 20}) {
+      for (const int nonzeros : {1, 4, 256}) {
+        for (const std::int64_t row_bytes : {std::int64_t{2}, std::int64_t{4096}, std::int64_t{1} << 26}) {
+          for (const bool turned : {false, true}) {
+            const ScatterPlan plan = plan_scatter(majors, minors, nonzeros, row_bytes, turned);
+            EXPECT_GE(plan.majors, 1);
+            EXPECT_GE(plan.majors * plan.chunks, majors);
+            EXPECT_LT(plan.majors * (plan.chunks - 1), majors);
+            EXPECT_LE(plan.entries, kScatterEntries);
+            if (turned) {
+              EXPECT_LE(plan.majors, std::max<std::int64_t>(1024, kTurnedBytes / row_bytes));
+            }
+            EXPECT_GE(plan.majors_per_part * plan.parts, plan.majors);
+            EXPECT_LT(plan.majors_per_part * (plan.parts - 1), plan.majors);
+            if (plan.parts > 1) {
+              EXPECT_LE(plan.parts * minors, plan.majors / 2) << "sums of parts take at most half of what the rows take";
+            }
+          }
+        }
       }
     }
   }
-}
-
-TEST(SparsePlan, SlabsCoverTheMajorsAndFitTheirSharedMemory) {
-  for (const std::int64_t majors : {std::int64_t{8192}, std::int64_t{10001}, std::int64_t{131072}, std::int64_t{1} << 20}) {
-    for (const std::int64_t columns : {std::int64_t{32}, std::int64_t{70}, std::int64_t{1024}, std::int64_t{100000}}) {
-      const SlabPlan plan = plan_slabs(majors, 1280, columns, 4, 4);
-      ASSERT_TRUE(plan.fits);
-      EXPECT_LE(plan.shared_bytes, kSlabSharedBytes);
-      EXPECT_EQ(plan.majors_per_part % kSlabRows, 0);
-      EXPECT_GE(plan.majors_per_part * plan.parts, majors);
-      EXPECT_LT(plan.majors_per_part * (plan.parts - 1), majors);
-    }
-  }
-  EXPECT_FALSE(plan_slabs(131072, 1280, 1024, 4, 8).fits) << "sums in f64 of 1280 places are 320 KiB";
-  EXPECT_TRUE(plan_slabs(131072, 640, 1024, 4, 8).fits);
-  EXPECT_FALSE(plan_slabs(131072, 1280, 8, 4, 4).fits);
-  EXPECT_FALSE(plan_slabs(4096, 1280, 1024, 4, 4).fits);
+  EXPECT_EQ(plan_scatter(131072, 1280, 4, 4096, false).parts, 8);
+  EXPECT_EQ(plan_scatter(131072, 1280, 4, 4096, false).chunks, 1);
 }
 
 TEST(HadamardPlan, PassesTransformEveryBitOnceWithinATile) {
@@ -62,6 +59,73 @@ TEST(HadamardPlan, PassesTransformEveryBitOnceWithinATile) {
   EXPECT_EQ(plan_transform(10, 1 << 18, 4, true).passes, 1);
   EXPECT_EQ(plan_transform(15, 8192, 4, true).passes, 2);
   EXPECT_EQ(plan_transform(15, 8192, 4, false).passes, 0) << "sums of two-byte elements are not kept between passes";
+}
+
+TEST(RegisterTransformPlan, PassesTransformEveryBitOnce) {
+  for (int bits = 0; bits <= 30; ++bits) {
+    const RegisterTransformPlan plan = plan_register_transform(bits, 64, true, true);
+    int sum = 0;
+    for (int pass = 0; pass < plan.passes; ++pass) {
+      const RegisterPass split = register_pass(plan.bits[pass]);
+      EXPECT_EQ(split.bits(), plan.bits[pass]);
+      EXPECT_LE(split.low, 5);
+      EXPECT_TRUE(split.high == 0 || split.low == split.high || split.low == split.high + 1);
+      sum += plan.bits[pass];
+    }
+    EXPECT_EQ(sum, bits);
+    EXPECT_EQ(plan.one_launch, bits > 10 && bits <= 15) << bits;
+  }
+  EXPECT_EQ(plan_register_transform(10, 64, false, true).passes, 0);
+  EXPECT_EQ(plan_register_transform(10, 4, true, true).passes, 0);
+  EXPECT_EQ(plan_register_transform(11, 64, true, false).passes, 0) << "sums of two-byte elements are not kept between passes";
+}
+
+TEST(RegisterTransformPlan, TilesAreTakenOnceAndSecondOnesAfterAllFirstOnesOfTheirPanel) {
+  for (int bits = 11; bits <= 15; ++bits) {
+    for (const std::int64_t bytes : {4, 8}) {
+      for (const std::int64_t columns : {8, 100, 520, 8192}) {
+        const int threads = register_pass_threads(bytes), first_bits = bits - kSecondPassBits;
+        const std::int64_t lanes = threads >> register_pass(first_bits).high, groups = threads / kTransformPanelColumns;
+        const PanelOrder order = plan_panels(bits, columns, std::int64_t{1} << first_bits, lanes, groups << kSecondPassBits, bytes);
+        EXPECT_GE(order.panels * order.panel_columns, columns);
+        EXPECT_LT((order.panels - 1) * order.panel_columns, columns);
+        EXPECT_EQ(order.first_tiles * lanes << first_bits, order.panel_columns << bits) << "first tiles cover the panel";
+        EXPECT_EQ(order.second_tiles * threads << kSecondPassBits, order.panel_columns << bits) << "second tiles cover the panel";
+        std::vector<std::int64_t> first(static_cast<std::size_t>(order.panels)), second(first);
+        for (std::int64_t number = 0; number < order.tiles(); ++number) {
+          const PanelTile at = panel_tile(order, number);
+          ASSERT_LT(at.panel, order.panels);
+          auto& done = (at.second ? second : first)[static_cast<std::size_t>(at.panel)];
+          ASSERT_EQ(at.tile, done++) << number;
+          if (!at.second) continue;
+          ASSERT_EQ(first[static_cast<std::size_t>(at.panel)], order.first_tiles) << number;
+        }
+        for (std::size_t p = 0; p < first.size(); ++p) {
+          EXPECT_EQ(first[p], order.first_tiles);
+          EXPECT_EQ(second[p], order.second_tiles);
+        }
+      }
+    }
+  }
+}
+
+TEST(RegisterTransformPlan, NeitherSideOfTheExchangeHasTwoLanesAtOneBank) {
+  for (int bits = 6; bits <= 10; ++bits) {
+    const RegisterPass pass = register_pass(bits);
+    const int lanes = register_pass_threads(4) >> pass.high;
+    for (int k = 0; k < 1 << pass.high; ++k) {
+      for (int warp = 0; warp < register_pass_threads(4) / 32; ++warp) {
+        unsigned writes = 0, reads = 0;
+        for (int t = 32 * warp; t < 32 * (warp + 1); ++t) {
+          const int lane = t % lanes, group = t / lanes;
+          writes |= 1u << ((exchange_row((group << pass.low) + k, pass.low) * lanes + lane) % 32);
+          reads |= 1u << ((exchange_row((k << pass.low) + group, pass.low) * lanes + lane) % 32);
+        }
+        EXPECT_EQ(writes, 0xffffffffu) << bits;
+        EXPECT_EQ(reads, 0xffffffffu) << bits;
+      }
+    }
+  }
 }
 
 TEST(SketchBlocks, AreWholePhiloxBlocksAndASmallPartOfS) {

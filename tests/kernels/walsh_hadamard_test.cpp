@@ -161,6 +161,47 @@ TEST_P(SampledSrht, LongProductsAreExactOnIntegers) {
   }
 }
 
+// Every number of passes over tiles in registers, with columns that fill tiles and panels and columns that do not.
+TEST_P(SampledSrht, WholeTransformsAreExactOnIntegers) {
+  for (int bits = 0; bits <= 16; ++bits) {
+    const std::int64_t n = std::int64_t{1} << bits;
+    for (const std::int64_t columns : {8, 37, 64, 200}) {
+      if (bits == 16 && columns > 64) continue;
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        for (const Layout layout : {Layout::rows, Layout::padded, Layout::columns}) {
+          if (bits > 10 && (columns == 64 || layout == Layout::columns)) continue;
+          const Array x = integers(dtype, n, columns, layout);
+          test::DeviceCopy copy(kernels(), x);
+          kernels().hadamard->transform(0.5, copy.view(), plain_allocator(), {});
+          const Array y = copy.fetch();
+          for (const std::int64_t c : {std::int64_t{0}, columns / 3, columns - 1}) {
+            std::vector<std::int64_t> column(static_cast<std::size_t>(n));
+            for (std::int64_t i = 0; i < n; ++i) column[static_cast<std::size_t>(i)] = static_cast<std::int64_t>(x.at(i, c));
+            const std::vector<std::int64_t> expected = plain_transform(column);
+            for (std::int64_t i = 0; i < n; ++i) {
+              ASSERT_EQ(y.at(i, c), 0.5 * static_cast<double>(expected[static_cast<std::size_t>(i)]))
+                  << n << "x" << columns << " " << dtype_name(dtype) << " " << layout_name(layout) << ", row " << i << ", column " << c;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Many panels of the longest transform that one launch does: H H = N I, exactly.
+TEST_P(SampledSrht, ManyPanelsComeBackExactly) {
+  constexpr std::int64_t n = 32768, columns = 520;
+  if (GetParam() == DeviceKind::cpu) GTEST_SKIP() << "panels are the device's";
+  const Array x = integers(DType::f32, n, columns, Layout::rows);
+  test::DeviceCopy copy(kernels(), x);
+  for (const double scale : {1.0, 1.0 / n}) kernels().hadamard->transform(scale, copy.view(), plain_allocator(), {});
+  const Array y = copy.fetch();
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t c = 0; c < columns; ++c) ASSERT_EQ(y.at(i, c), x.at(i, c)) << "row " << i << ", column " << c;
+  }
+}
+
 // With every row sampled the scaled operator is orthogonal: S^T S = I.
 TEST_P(SampledSrht, AllRowsAreAnIsometry) {
   for (const std::int64_t n : {1, 2, 3, 100, 4097}) {
