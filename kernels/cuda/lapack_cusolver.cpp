@@ -377,10 +377,28 @@ void tall_svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& 
   });
 }
 
+/// Up to this many rows and columns the host's LAPACK is done before cuSOLVER's QR iterations have launched their kernels.
+constexpr std::int64_t kHostSvdSide = 256;
+
+void svd_on_host(const LapackKernels& host, const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, Stream stream) {
+  const DeviceScope scope(a_MN.device.index);
+  const std::int64_t least = std::min(a_MN.shape[0], a_MN.shape[1]);
+  const bool vectors = u_MK.data != nullptr;
+  const auto on_host = [&](std::int64_t rows, std::int64_t columns) { return Matrix(plain_allocator(), Device{}, Stream{}, a_MN.dtype, rows, columns); };
+  const Matrix a = to_host(a_MN, stream), s = on_host(least, 1), u = vectors ? on_host(a.rows(), least) : Matrix(), vt = vectors ? on_host(least, a.columns()) : Matrix();
+  host.svd(a.view(), vectors ? u.view() : TensorView(), s.column(0), vectors ? vt.view() : TensorView(), plain_allocator(), {});
+  to_device(s, as_column(s_K), stream);
+  if (!vectors) return;
+  to_device(u, u_MK, stream);
+  to_device(vt, vt_KN, stream);
+}
+
 void svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, Allocator& allocator, Stream stream) {
   linalg::check_svd(a_MN, u_MK, s_K, vt_KN, DeviceKind::cuda);
   const std::int64_t rows = a_MN.shape[0], columns = a_MN.shape[1];
   if (a_MN.numel() == 0) return;
+  const LapackKernels* host = cpu_kernels().lapack;
+  if (host != nullptr && std::max(rows, columns) <= kHostSvdSide) return svd_on_host(*host, a_MN, u_MK, s_K, vt_KN, stream);
   if (rows >= columns) return tall_svd(a_MN, u_MK, s_K, vt_KN, allocator, stream);
   const Matrix turned(allocator, a_MN.device, stream, a_MN.dtype, columns, rows);
   cast(a_MN.transposed(), turned.view(), stream);
