@@ -1,11 +1,15 @@
 // The figures that only a GPU can give, beside the device's own limits: bf16 products of cuBLASLt at 8192^3 and a device-to-device copy.
-//   bench_device [linear|sweep|signs|sparse|hadamard|qr|svd|cast ...]      default: all
+//   bench_device [linear|small|sweep|sign|sparse|hadamard|qr|rsvd|cast ...]      default: all
+//   bench_device --only hadamard,sparse,sign,small,rsvd
 // One JSON line per figure. Peers of the same libraries (cuBLASLt, cuSOLVER) take turns with ours; PyTorch's are tests/bench/peers/kernels_torch_cuda.py.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <sstream>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -19,6 +23,7 @@
 #include "kernels/linear/sketched_linear.h"
 #include "kernels/sketch/hadamard_kernels.h"
 #include "kernels/sketch/operator.h"
+#include "tests/bench/kernels/reusing_allocator.h"
 #include "tools/bench/bench_matrix.h"
 #include "tools/measure/machine_limits.h"
 #include "tools/measure/timing.h"
@@ -29,6 +34,11 @@ namespace {
 
 const KernelSet& device() { return kernels_for(DeviceKind::cuda); }
 constexpr Device kDevice{DeviceKind::cuda, 0};
+
+bench::ReusingAllocator& reusing_allocator() {
+  static bench::ReusingAllocator allocator;
+  return allocator;
+}
 
 measure::TimingPlan plan(double budget = 0.5) {
   return {.warm_ups = 2, .least_runs = 5, .most_runs = 30, .budget_seconds = budget, .device = DeviceKind::cuda};
@@ -137,10 +147,14 @@ measure::Figure layer_figure(const Layer& layer, const char* name, const measure
   return figure;
 }
 
-void bench_linear(const Limits& limits) {
+struct LayerSize {
+  std::int64_t rows, d, r;
+};
+
+void bench_linear(const Limits& limits, const std::vector<LayerSize>& sizes) {
   const DType dtypes[] = {DType::bf16};
   const Calibration calibration = calibrate(device(), dtypes);
-  for (const auto& [rows, d, r] : {std::tuple{8192, 8192, 256}, {8192, 4096, 64}, {16384, 1024, 64}, {16, 8192, 64}, {8192, 4096, 128}}) {
+  for (const auto& [rows, d, r] : sizes) {
     Layer layer(rows, d, r, DType::bf16);
     const LinearChoice ahead = layer.choose(calibration, LinearPass::forward), back = layer.choose(calibration, LinearPass::backward);
     const LinearChoice chain = layer.chain(calibration, LinearPass::forward);
@@ -186,7 +200,7 @@ void bench_signs(const Limits& limits) {
   constexpr std::int64_t kTall = 1 << 20, kColumns = 1024, kRows = 256;
   const Values a(DType::bf16, kTall, kColumns), stored(DType::bf16, kRows, kTall), out(DType::bf16, kRows, kColumns);
   const Workspace space(plain_allocator(), 64 << 20, kDevice, {});
-  const SketchContext context{device(), plain_allocator(), {}};
+  const SketchContext context{device(), reusing_allocator(), {}};
   for (const char* kind : {"rademacher", "gaussian"}) {
     const auto sketch = make_sketch({.kind = kind, .rows = kRows, .columns = kTall, .seed = 7, .name = "bench.s"});
     const auto timings = measure::time_in_turns({[&] { sketch->apply(context, false, {}, 1, a.view, 0, out.view); },
@@ -204,7 +218,7 @@ void bench_signs(const Limits& limits) {
 void bench_sparse(const Limits& limits) {
   constexpr std::int64_t kTall = 1 << 17, kColumns = 1024, kRows = 1280;
   const Values a(DType::f32, kTall, kColumns), out(DType::f32, kRows, kColumns);
-  const SketchContext context{device(), plain_allocator(), {}};
+  const SketchContext context{device(), reusing_allocator(), {}};
   for (const char* kind : {"count_sketch", "saso", "laso"}) {
     const auto sketch = make_sketch({.kind = kind, .rows = kRows, .columns = kTall, .seed = 7, .name = "bench.s"});
     measure::Figure figure{.name = concat(kind, ".apply"), .device = "cuda", .shape = "131072x1024 -> 1280", .dtype = "f32",
@@ -220,7 +234,7 @@ void bench_hadamard(const Limits& limits) {
     const std::int64_t columns = (std::int64_t{1} << 28) / size;
     const Values x(DType::f32, size, columns), y(DType::f32, size, columns);
     const auto bytes = static_cast<std::size_t>(x.view.bytes());
-    const auto timings = measure::time_in_turns({[&] { device().hadamard->transform(1.0 / std::sqrt(static_cast<double>(size)), x.view, plain_allocator(), {}); },
+    const auto timings = measure::time_in_turns({[&] { device().hadamard->transform(1.0 / std::sqrt(static_cast<double>(size)), x.view, reusing_allocator(), {}); },
                                                  [&] { copy_async(y.view.data, x.view.data, bytes, {}); }}, plan());
     measure::Figure figure{.name = "hadamard.transform", .device = "cuda", .shape = concat(size, "x", columns), .dtype = "f32", .timing = timings[0],
                            .bytes = 2.0 * static_cast<double>(bytes)};
@@ -265,7 +279,7 @@ void bench_qr() {
 
 void bench_svd() {
   constexpr std::int64_t kSide = 16384;
-  const linalg::Context context{.kernels = device(), .allocator = plain_allocator(), .sum_over_ranks = {}, .seed = 5, .progress = {}};
+  const linalg::Context context{.kernels = device(), .allocator = reusing_allocator(), .sum_over_ranks = {}, .seed = 5, .progress = {}};
   const Matrix a = bench::falling_matrix(device(), DType::f32, kSide);
   for (const auto& [name, range] : {std::pair{"rsvd.krylov", linalg::RangeFinder::krylov}, {"rsvd.power", linalg::RangeFinder::power}}) {
     linalg::RsvdOptions options;
@@ -295,16 +309,22 @@ void bench_cast(const Limits& limits) {
 
 int main(int argc, char** argv) {
   try {
-    const std::vector<std::string> wanted(argv + 1, argv + argc);
+    std::vector<std::string> wanted;
+    for (const std::string_view argument : std::span(argv + 1, static_cast<std::size_t>(argc - 1))) {
+      if (argument == "--only") continue;
+      std::istringstream names{std::string(argument)};
+      for (std::string name; std::getline(names, name, ',');) wanted.push_back(name);
+    }
     const auto chosen = [&](const char* name) { return wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end(); };
     const Limits limits = measure_limits();
-    if (chosen("linear")) bench_linear(limits);
-    if (chosen("signs")) bench_signs(limits);
-    if (chosen("sparse")) bench_sparse(limits);
     if (chosen("hadamard")) bench_hadamard(limits);
+    if (chosen("sparse")) bench_sparse(limits);
+    if (chosen("sign")) bench_signs(limits);
+    if (chosen("small")) bench_linear(limits, {{16, 8192, 64}});
+    if (chosen("linear")) bench_linear(limits, {{8192, 8192, 256}, {8192, 4096, 64}, {16384, 1024, 64}, {8192, 4096, 128}});
     if (chosen("cast")) bench_cast(limits);
+    if (chosen("rsvd")) bench_svd();
     if (chosen("qr")) bench_qr();
-    if (chosen("svd")) bench_svd();
     if (chosen("sweep")) bench_sweep(limits);
     return 0;
   } catch (const Error& error) {
