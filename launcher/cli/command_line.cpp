@@ -104,7 +104,7 @@ bool has_any(const std::vector<std::string>& words, std::initializer_list<std::s
   std::vector<std::string> names;
   for (const Subcommand& known : subcommands()) names.emplace_back(known.name);
   const std::string near = nearest(name, names);
-  fail(ErrorCode::InvalidArgument, "unknown command '", name, "'", near.empty() ? "" : concat("; did you mean '", near, "'?"),
+  fail(ErrorCode::InvalidArgument, "unknown command '", name, "'", near.empty() ? "." : concat("; did you mean '", near, "'?"),
        " Known: ", join(names), ". `panther help` says what they do");
 }
 

@@ -29,6 +29,10 @@ int help(const CommandLine& line) {
   }
   const Subcommand* command = &find_subcommand(line.words.front());
   if (command->name == std::string_view("status")) return status_command({"--help"});
+  if (command->name == std::string_view("launch")) {
+    std::fputs(launch_text().c_str(), stdout);
+    return kExitDone;
+  }
   if (command->program != nullptr) exec_program(command->program, arguments_of(*command, {"--help"}));
   std::printf("usage: panther %s %s\n  %s\n", command->name, command->arguments, command->help);
   return kExitDone;

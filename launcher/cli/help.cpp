@@ -7,6 +7,17 @@ namespace panther::launcher {
 
 std::string version_text() { return concat("panther ", PANTHER_VERSION, "\n"); }
 
+std::string launch_text() {
+  return "usage: panther launch [--nproc N] [--] PROGRAM [ARGUMENTS]...\n"
+         "  --nproc N                 ranks to start on this machine (1)\n"
+         "  --                        ends the options; everything behind it is the program's\n"
+         "  --help                    this text\n"
+         "\n"
+         "PROGRAM is a path or is looked up in PATH. Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT (torchrun's\n"
+         "names) in its environment, and PANTHER_STORE, which join_world() of the library reads. Output is shown with the rank in front. When one rank\n"
+         "fails the others are stopped; its exit code is the job's. See examples/06_your_own_model.\n";
+}
+
 std::string overview_text() {
   std::string text =
       "panther: trains models of sketched layers on one machine or many ranks; decomposes matrices by randomization\n"

@@ -8,4 +8,7 @@ namespace panther::launcher {
 std::string overview_text();
 std::string version_text();
 
+/// What `panther launch --help` prints.
+std::string launch_text();
+
 }  // namespace panther::launcher

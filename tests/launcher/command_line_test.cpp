@@ -79,7 +79,7 @@ TEST(CommandLine, BadNumbersOfRanksAreRefused) {
 TEST(CommandLine, UnknownCommandsNameTheNearest) {
   EXPECT_THAT(refusal({"trian"}), HasSubstr("did you mean 'train'?"));
   EXPECT_THAT(refusal({"docter"}), HasSubstr("did you mean 'doctor'?"));
-  EXPECT_THAT(refusal({"zzzzzzz"}), HasSubstr("Known: train, launch"));
+  EXPECT_THAT(refusal({"zzzzzzz"}), HasSubstr("unknown command 'zzzzzzz'. Known: train, launch"));
 }
 
 TEST(CommandLine, LaunchKeepsTheProgramsWords) {

@@ -31,6 +31,13 @@ TEST(Program, UnknownCommandIsUsage) {
   EXPECT_EQ(end.out, "");
 }
 
+TEST(Program, LaunchSaysWhatItsRanksAreTold) {
+  const Finished help = run_panther({"launch", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* word : {"--nproc N", "WORLD_SIZE", "PANTHER_STORE", "PATH"}) EXPECT_THAT(help.out, HasSubstr(word));
+  EXPECT_EQ(run_panther({"help", "launch"}).out, help.out);
+}
+
 TEST(Program, OtherCommandsBecomeTheWorker) {
   EXPECT_EQ(run_panther({"generate", "ckpt", "--prompt", "a b", "*:words", "*:exit=7"}).exit_code, 7);
   EXPECT_EQ(run_panther({"doctor", "*:words"}).out, "doctor\n*:words\n");
