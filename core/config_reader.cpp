@@ -25,11 +25,12 @@ std::string range_text(const FieldInfo& info) {
   return low ? concat("at least ", json_number(info.min)) : concat("at most ", json_number(info.max));
 }
 
-/// Written so that nan fails where there is a bound.
+/// Where there is a bound, nan and infinities fail, on the open side too.
 void check_range(double number, const ConfigValue& value, std::string_view key, const FieldInfo& info) {
   if (std::isinf(info.min) && std::isinf(info.max)) return;
-  PANTHER_REQUIRE(number >= info.min && number <= info.max, value.place, ": ", key, " is ", describe(value), "; it must be ",
-                  range_text(info), info.unit.empty() ? "" : " ", info.unit);
+  const bool finite = std::isfinite(number);
+  PANTHER_REQUIRE(finite && number >= info.min && number <= info.max, value.place, ": ", key, " is ", describe(value), "; it must be ",
+                  finite ? "" : "finite and ", range_text(info), info.unit.empty() ? "" : " ", info.unit);
 }
 
 void read(const ConfigValue& value, std::string_view key, const FieldInfo&, bool& out) {

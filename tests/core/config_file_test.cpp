@@ -109,7 +109,8 @@ INSTANTIATE_TEST_SUITE_P(WrongTypes, BadFiles, testing::Values(
 INSTANTIATE_TEST_SUITE_P(
     OutOfRange, BadFiles,
     testing::Values(Bad{"[optim]\nlr = -0.5", {"a.toml:2:6: optim.lr is the number -0.5; it must be at least 0"}},
-                    Bad{"[optim]\nlr = nan", {"it must be at least 0"}},
+                    Bad{"[optim]\nlr = nan", {"it must be finite and at least 0"}},
+                    Bad{"[optim]\nlr = inf", {"a.toml:2:6: optim.lr is the number inf; it must be finite and at least 0"}},
                     Bad{"[optim.schedule]\nwarmup = 1.5", {"optim.schedule.warmup is the number 1.5; it must be from 0 to 1"}},
                     Bad{"[[sketch]]\nsketch_size = 0", {"sketch[0].sketch_size is the whole number 0; it must be from 1 to 1048576"}},
                     Bad{"[optim]\nbetas = [0.9, 2]", {"optim.betas[1] is the whole number 2"}},
