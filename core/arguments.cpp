@@ -75,6 +75,10 @@ const std::string& Arguments::only_positional(const std::string& what) const {
   return positional_.front();
 }
 
+void Arguments::no_positional() const {
+  PANTHER_REQUIRE(positional_.empty(), "unexpected '", positional_.front(), "'\n", help());
+}
+
 std::string Arguments::help() const {
   std::string text = "usage: " + usage_ + "\n";
   for (const OptionSpec& option : options_) {

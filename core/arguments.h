@@ -29,6 +29,8 @@ class PANTHER_CORE_API Arguments {
   const std::vector<std::string>& positional() const { return positional_; }
   /// The only positional word. Throws InvalidArgument with the usage when there is none or more than one.
   const std::string& only_positional(const std::string& what) const;
+  /// Throws InvalidArgument with the usage when there is a positional word.
+  void no_positional() const;
   bool wants_help() const { return flag("--help"); }
   std::string help() const;
 

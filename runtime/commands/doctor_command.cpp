@@ -30,6 +30,7 @@ int doctor_command(const Words& words) {
     std::fputs(arguments.help().c_str(), stdout);
     return kExitDone;
   }
+  arguments.no_positional();
   const bool colour = isatty(STDOUT_FILENO) != 0 && !env_value("NO_COLOR");
   const std::vector<Check> checks = run_doctor_checks();
   for (const Check& check : checks) {

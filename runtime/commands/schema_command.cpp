@@ -14,6 +14,7 @@ int schema_command(const Words& words) {
     std::puts("every configuration key with its type, default, range and meaning, as one JSON object; for people: panther train --keys");
     return kExitDone;
   }
+  arguments.no_positional();
   RunConfig defaults;
   std::puts(config_schema_json(defaults.visitor()).c_str());
   return kExitDone;
