@@ -29,11 +29,14 @@ int evaluate_command(const Words& words) {
   config.data.path = arguments.value("--data").value_or(config.data.path);
   config.device = opened.device.kind == DeviceKind::cuda ? "cuda" : "cpu";
   const Datasets data = make_datasets(config.data, static_cast<std::uint64_t>(config.seed), opened.loaded.origin);
+  PANTHER_REQUIRE(data.validation || arguments.value("--data"), opened.loaded.origin.at("data.val_fraction"), ": the run held nothing out (0), so there is no "
+                  "validation data; name text it has not seen with --data PATH, all of it is then evaluated");
   World world = join_world(config, facts);
   std::int64_t batches = arguments.integer("--batches", config.train.eval_batches);
   PANTHER_REQUIRE(batches >= 0, "--batches is ", batches, "; give 0 (all) or more");
-  if (batches == 0) batches = data.validation->size() / config.train.global_batch + 1;
-  const Evaluation result = evaluate(*opened.built.model, *data.validation, world, batches, config.train.global_batch, config.dtype == "bf16");
+  const Dataset& held_out = data.validation ? *data.validation : *data.train;
+  if (batches == 0) batches = held_out.size() / config.train.global_batch + 1;
+  const Evaluation result = evaluate(*opened.built.model, held_out, world, batches, config.train.global_batch, config.dtype == "bf16");
   if (!world.leader()) return kExitDone;
   if (arguments.flag("--json")) {
     std::printf("{\"step\": %ld, \"loss\": %s, \"targets\": %ld, \"seconds\": %s}\n", static_cast<long>(opened.info.step),

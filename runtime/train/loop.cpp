@@ -64,6 +64,9 @@ class TrainingLoop {
     outcome_.first_step = session_.step;
     session_.built.model->train();
     warn_of_endless_warm_up();
+    if (session_.world.leader() && session_.step >= config_.train.steps) {
+      log_warn("nothing is left to train", {{"checkpoint_step", session_.step}, {"steps", config_.train.steps}, {"remedy", concat("raise ", session_.loaded.origin.at("train.steps"))}});
+    }
     validate();
     outcome_.first_validation = outcome_.last_validation;
     start_ = std::chrono::steady_clock::now();
@@ -190,6 +193,7 @@ class TrainingLoop {
   }
 
   void validate() {
+    if (!session_.data.validation) return;
     {
       const SwappedParameters common = common_parameters();
       outcome_.last_validation = evaluate_now();

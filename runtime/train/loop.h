@@ -15,7 +15,7 @@ struct TrainingOutcome {
   bool preempted = false;                 ///< stopped on request after a checkpoint
   double first_loss = 0;
   double last_loss = 0;
-  Evaluation first_validation;
+  Evaluation first_validation;            ///< without held-out data both stay empty
   Evaluation last_validation;
   double wall_seconds = 0;                ///< of the loop
   double training_seconds = 0;            ///< of the steps alone

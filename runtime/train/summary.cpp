@@ -35,8 +35,10 @@ std::string training_summary(const Session& session, const RunFolder& folder, co
   const std::string path = folder.path.string();
   std::vector<std::pair<std::string, std::string>> rows{
       {"training loss", concat("first ", fixed(outcome.first_loss, 3), "   last ", fixed(outcome.last_loss, 3))},
-      {"validation loss", concat("first ", fixed(outcome.first_validation.loss, 3), "   last ", fixed(outcome.last_validation.loss, 3),
-                                 tokens ? concat("   (uniform ", fixed(std::log(256.0), 3), ")") : "")},
+      {"validation loss", !session.data.validation
+                              ? std::string("- (data.val_fraction = 0: nothing is held out)")
+                              : concat("first ", fixed(outcome.first_validation.loss, 3), "   last ", fixed(outcome.last_validation.loss, 3),
+                                       tokens ? concat("   (uniform ", fixed(std::log(256.0), 3), ")") : "")},
       {"steps", concat(outcome.first_step, " to ", outcome.last_step, " in ", human_seconds(outcome.wall_seconds))},
       {tokens ? "tokens per second" : "samples per second",
        outcome.training_seconds > 0 ? human_count(static_cast<double>(outcome.targets) / outcome.training_seconds) : "-"},

@@ -3,7 +3,7 @@ import json
 import time
 import unittest
 
-from job import Job, numbers, read_safetensors
+from job import Job, numbers, read_safetensors, words
 
 
 class Commands(Job):
@@ -62,8 +62,9 @@ class Commands(Job):
 
     def test_doctor(self):
         report = self.ok("doctor")
-        for words in ("compiler", "torch", "memory", "all_reduce", "this machine can train"):
-            self.assertIn(words, report)
+        for fragment in ("compiler", "torch", "self threads tcp", "memory", "all_reduce", "this machine can train"):
+            self.assertIn(fragment, report)
+        self.assertEqual(self.command("doctor", "everything").returncode, 64)
 
     def test_help_is_quick(self):
         start = time.monotonic()
@@ -73,6 +74,22 @@ class Commands(Job):
             self.assertIn(command, overview)
         self.assertIn("--resume", self.ok("train", "--help"))
         self.assertIn("optim.lr", self.ok("train", "--keys"))
+
+    def test_nothing_held_out(self):
+        """data.val_fraction = 0: training, plan and summary without validation; evaluate asks for data."""
+        def edit(text):
+            return text.replace("val_fraction = 0.25", "val_fraction = 0.0").replace("[train]\n", "[train]\naverage_decay = 0.5\n")
+        done = self.train("run", steps=2, edit=edit)
+        self.assertIn("nothing is held out", done.stdout)
+        self.assertFalse([line for line in self.metrics("run") if "val/loss" in line])
+        self.assertIn("nothing is held out", self.ok("train", self.config("plan", edit=edit), "--dry-run"))
+        folder = str(self.run_folder("run"))
+        refused = self.command("evaluate", folder)
+        self.assertEqual(refused.returncode, 64, refused.stderr)
+        self.assertIn("--data", refused.stderr)
+        (self.dir / "unseen").mkdir()
+        (self.dir / "unseen" / "part.txt").write_text(words(99, 60))
+        self.assertGreater(json.loads(self.ok("evaluate", folder, "--json", "--data", str(self.dir / "unseen"), "--batches", "0"))["targets"], 1000)
 
     def test_start_from_dense_weights(self):
         self.train("dense", steps=30, edit=lambda t: t.replace("[[sketch]]\n", "[[sketch]]\nkind = \"dense\"\n"))
