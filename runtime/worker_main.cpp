@@ -7,6 +7,7 @@
 #include "core/registry.h"
 #include "runtime/commands/commands.h"
 #include "runtime/tensor/host_memory.h"
+#include "runtime/tensor/torch_error.h"
 
 namespace {
 
@@ -23,7 +24,11 @@ int dispatch(int argc, char** argv) {
   commands.add("schema", panther::runtime::schema_command);
   const Words words(argv + 1, argv + argc);
   PANTHER_REQUIRE(!words.empty(), "which command? One of: ", panther::join(commands.names()));
-  return commands.at(words.front())(Words(words.begin() + 1, words.end()));
+  try {
+    return commands.at(words.front())(Words(words.begin() + 1, words.end()));
+  } catch (const c10::Error& error) {
+    throw panther::runtime::error_from(error);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <ATen/autocast_mode.h>
 
 #include "core/error.h"
+#include "runtime/tensor/torch_error.h"
 #include "runtime/tensor/view_of.h"
 
 namespace panther::runtime {
@@ -24,6 +25,18 @@ TEST(TensorBridge, ViewsShareMemoryShapeAndStrides) {
     EXPECT_EQ(tensor.sum().item<double>(), 0);
   }
   EXPECT_EQ(view_of(at::empty({0, 3})).numel(), 0);
+}
+
+ErrorCode code_of(const c10::Error& error) { return error_from(error).code(); }
+
+TEST(TorchErrors, SayWhoMustAct) {
+  const c10::SourceLocation here{__func__, __FILE__, __LINE__};
+  EXPECT_EQ(code_of(c10::OutOfMemoryError(here, "CUDA out of memory")), ErrorCode::OutOfMemory);
+  EXPECT_EQ(code_of(c10::Error(here, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 51200000000 bytes")), ErrorCode::OutOfMemory);
+  EXPECT_EQ(code_of(c10::Error(here, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")), ErrorCode::OutOfMemory);
+  EXPECT_EQ(code_of(c10::AcceleratorError(here, 700, "CUDA error: an illegal memory access was encountered")), ErrorCode::DeviceFault);
+  EXPECT_EQ(code_of(c10::ValueError(here, "expected 2 dimensions")), ErrorCode::Internal);
+  EXPECT_NE(error_from(c10::Error(here, "CUDA error: out of memory")).message().find("train.global_batch"), std::string::npos);
 }
 
 TEST(TensorBridge, RefusesWhatAViewCannotSay) {
