@@ -11,6 +11,8 @@ namespace panther::runtime {
 
 namespace {
 
+constexpr std::size_t kLinesShown = 8;  ///< of tensors that do not fit
+
 std::string shape_text(at::IntArrayRef shape) { return concat("(", join(shape), ")"); }
 
 /// What keeps `stored` from filling `into`: one line per name.
@@ -65,8 +67,10 @@ HostTensors::HostTensors(const NamedTensors& tensors) {
 
 void load_tensors(const std::filesystem::path& safetensors_file, const NamedTensors& into) {
   const SafetensorsFile file(safetensors_file);
-  const std::vector<std::string> lines = differences(file, into);
-  PANTHER_REQUIRE(lines.empty(), "'", safetensors_file.string(), "' does not fit this model, ", lines.size(), " of ",
+  std::vector<std::string> lines = differences(file, into);
+  const std::size_t count = lines.size();
+  if (count > kLinesShown) lines.resize(kLinesShown), lines.push_back(concat("and ", count - kLinesShown, " more"));
+  PANTHER_REQUIRE(lines.empty(), "'", safetensors_file.string(), "' does not fit this model, ", count, " of ",
                   std::max(into.size(), file.entries().size()), " tensors differ:\n  ", join(lines, "\n  "),
                   "\nuse the configuration that the checkpoint was trained with (config.toml beside it), or another checkpoint");
   for (const auto& [name, tensor] : into) tensor.detach().copy_(tensor_from(*file.find(name)));

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/arguments.h"
 #include "runtime/commands/commands.h"
+#include "runtime/tensor/torch_error.h"
 #include "runtime/train/generate.h"
 #include "runtime/train/loop.h"
 #include "runtime/train/plan_report.h"
@@ -66,30 +67,52 @@ void print_sample(Session& session) {
   std::printf("\nsample (after the line \"  template<typename _Tp>\")\n%s%s\n", options.prompt.c_str(), printable(text).c_str());
 }
 
+/// A new run in the folder of another replaces its metrics, and its checkpoints as it gets to their steps.
+void warn_of_earlier_run(const RunFolder& folder) {
+  const auto earlier = finished_checkpoints(folder.checkpoints());
+  if (earlier.empty()) return;
+  log_warn("a new run starts over an earlier one", {{"folder", folder.path.string()}, {"its_newest_checkpoint", earlier.back().filename().string()},
+                                                    {"remedy", "--resume auto continues it, another run.name keeps both"}});
+}
+
+std::string next_command(const Session& session, const RunFolder& folder) {
+  if (session.data.train->shape().sequence > 0) return concat("panther generate ", folder.path.string(), " --prompt \"#include <\"");
+  return concat("panther evaluate ", folder.path.string());
+}
+
+/// Runs to the end or to an orderly stop; the exit code.
+int train_in(const RunFolder& folder, Session& session, const std::string& resume) {
+  const bool leader = session.world.leader();
+  if (leader && resume.empty()) warn_of_earlier_run(folder);
+  resume_session(session, folder, resume);  // before anything is written: a checkpoint that does not fit leaves no trace
+  if (leader) prepare_run_folder(folder, session.world, session.loaded);
+  announce_run_folder(folder);
+  if (leader) std::printf("run folder %s\n%s\n", folder.path.c_str(), session.data.train->summary().c_str());
+  const TrainingOutcome outcome = run_training(session, folder);
+  if (leader) {
+    std::fputs(training_summary(session, folder, outcome).c_str(), stdout);
+    if (!outcome.preempted) print_sample(session);
+    std::printf("\nnext: %s   |   panther inspect %s\n", next_command(session, folder).c_str(), folder.path.c_str());
+  }
+  if (!outcome.preempted) return kExitDone;
+  if (leader) std::printf("stopped on request; continue with --resume auto --set run.name=%s\n", folder.path.filename().c_str());
+  return kExitPreempted;
+}
+
+[[noreturn]] void leave_error(const RunFolder& folder, const Session& session, const Error& error) {
+  write_error_file(folder, session.world.rank(), error);
+  throw error.with(concat("rank ", session.world.rank(), ", step ", session.step));
+}
+
 int train(LoadedConfig loaded, const RankFacts& facts, const std::string& resume) {
   const auto session = open_session(std::move(loaded), facts);
   const RunFolder folder = choose_run_folder(session->world, session->loaded, resume == "auto");
   try {
-    if (session->world.leader()) prepare_run_folder(folder, session->world, session->loaded);
-    announce_run_folder(folder);
-    resume_session(*session, folder, resume);
-    if (session->world.leader()) {
-      std::printf("run folder %s\n%s\n", folder.path.c_str(), session->data.train->summary().c_str());
-    }
-    const TrainingOutcome outcome = run_training(*session, folder);
-    if (session->world.leader()) {
-      std::fputs(training_summary(*session, folder, outcome).c_str(), stdout);
-      if (!outcome.preempted) print_sample(*session);
-      std::printf("\nnext: panther generate %s --prompt \"#include <\"   |   panther inspect %s\n", folder.path.c_str(), folder.path.c_str());
-    }
-    if (outcome.preempted) {
-      if (session->world.leader()) std::printf("stopped on request; continue with --resume auto --set run.name=%s\n", folder.path.filename().c_str());
-      return kExitPreempted;
-    }
-    return kExitDone;
+    return train_in(folder, *session, resume);
   } catch (const Error& error) {
-    write_error_file(folder, session->world.rank(), error);
-    throw error.with(concat("rank ", session->world.rank(), ", step ", session->step));
+    leave_error(folder, *session, error);
+  } catch (const c10::Error& error) {
+    leave_error(folder, *session, error_from(error));
   }
 }
 

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "runtime/parallel/codec_resize.h"
+#include "runtime/train/model_difference.h"
 
 namespace panther::runtime {
 
@@ -27,6 +28,14 @@ void load_parameters(const BuiltModel& built, const fs::path& checkpoint) {
 }
 
 namespace {
+
+void require_same_model(const CheckpointInfo& info, const RunConfig& config) {
+  if (info.config_hash == model_hash(config)) return;
+  const std::string difference = model_difference(info.config_toml, config);
+  fail(ErrorCode::InvalidArgument, "checkpoint ", info.folder, " holds another model than this configuration describes: ",
+       difference.empty() ? "seed, [model], [[sketch]], data.seq_len or dtype differ" : difference, "; compare ", info.folder / "config.toml",
+       ", name another run (run.name), or start without --resume");
+}
 
 /// A checkpoint without an average starts one at its parameters.
 void resume_average(Session& session, const CheckpointInfo& info) {
@@ -57,9 +66,7 @@ void resume_session(Session& session, const RunFolder& folder, const std::string
   chosen = broadcast_text(session.world, chosen);
   if (chosen.empty()) return;
   const CheckpointInfo info = verify_checkpoint(chosen);
-  PANTHER_REQUIRE(info.config_hash == model_hash(session.config()), "checkpoint ", info.folder,
-                  " holds another model than this configuration describes (seed, [model], [[sketch]], data.seq_len or dtype differ); "
-                  "compare ", info.folder / "config.toml", ", or start without --resume");
+  require_same_model(info, session.config());
   load_parameters(session.built, info.folder);
   const fs::path optimizer = info.folder / "optimizer.safetensors";
   session.shards ? session.shards->load_state(read_tensors(optimizer), *session.optimizer) : load_tensors(optimizer, session.optimizer->state());

@@ -1,5 +1,9 @@
 #include "runtime/train/run_config.h"
 
+#include <algorithm>
+#include <sstream>
+
+#include "comm/exchange/candidates.h"
 #include "core/error.h"
 
 namespace panther::runtime {
@@ -11,7 +15,7 @@ void RunSection::fields(FieldVisitor& v) {
 
 void TrainSection::fields(FieldVisitor& v) {
   v.field("steps", steps, {.help = "optimizer steps", .unit = "steps", .min = 1});
-  v.field("global_batch", global_batch, {.help = "samples per step over all ranks", .unit = "samples", .min = 1});
+  v.field("global_batch", global_batch, {.help = "samples per step over all ranks", .unit = "samples", .min = 1, .max = 1 << 30});
   v.field("accumulate", accumulate, {.help = "micro-batches per rank and step", .min = 1});
   v.field("eval_every", eval_every, {.help = "steps between evaluations; 0 = only at the end", .unit = "steps", .min = 0});
   v.field("eval_batches", eval_batches, {.help = "global batches per evaluation", .min = 1});
@@ -39,6 +43,33 @@ void RunConfig::fields(FieldVisitor& v) {
 }
 
 namespace {
+
+/// What stands between the commas, without spaces.
+std::vector<std::string> split_names(std::string list) {
+  std::erase(list, ' ');
+  std::istringstream in(list);
+  std::vector<std::string> names;
+  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
+  return names;
+}
+
+/// The names that `key` gives: a misspelt one is said with its place, before anything starts.
+void check_candidates(const LoadedConfig& loaded, const char* key, const std::vector<std::string>& names) {
+  try {
+    comm::candidates_of(names, loaded.config.comm.codec);
+  } catch (const Error& error) {
+    throw Error(error.code(), concat(loaded.origin.at(key), ": ", error.message()));
+  }
+}
+
+void check_automatic_exchange(const LoadedConfig& loaded) {
+  const comm::AutoSettings& settings = loaded.config.comm.automatic;
+  if (loaded.config.comm.exchange != comm::kAutomaticExchange) return;
+  if (!settings.plan.empty()) return check_candidates(loaded, "comm.auto.plan", split_names(settings.plan));
+  check_candidates(loaded, "comm.auto.candidates", settings.candidates);
+  PANTHER_REQUIRE(std::find(settings.candidates.begin(), settings.candidates.end(), "half") != settings.candidates.end(), loaded.origin.at("comm.auto.candidates"),
+                  " must hold half: training starts with it while the link is measured");
+}
 
 void check_contradictions(const LoadedConfig& loaded) {
   const RunConfig& c = loaded.config;
@@ -73,9 +104,10 @@ void check_contradictions(const LoadedConfig& loaded) {
     PANTHER_REQUIRE(c.comm.verify_every == 0, at("comm.verify_every"), ": with ", at("comm.local.every"), " = ", c.comm.local.every,
                     " no gradients are exchanged that could be compared; set it to 0");
   }
+  check_automatic_exchange(loaded);
   for (std::size_t i = 0; i < c.sketch.size(); ++i) {
     const std::string key = concat("sketch[", i, "]");
-    PANTHER_REQUIRE(!c.sketch[i].match.empty(), at((key + ".match").c_str()), ": give the layers this rule is for, e.g. \"blocks.*.mlp.*\"");
+    PANTHER_REQUIRE(!c.sketch[i].match.empty(), at((loaded.origin.is_set(key + ".match") ? key + ".match" : key).c_str()), ": match is empty; give the layers this rule is for, e.g. \"blocks.*.mlp.*\"");
     PANTHER_REQUIRE(c.sketch[i].init == "scratch" || !c.train.init_from.empty(), at((key + ".init").c_str()), ": init = \"", c.sketch[i].init,
                     "\" fits dense weights; name them with train.init_from");
   }
@@ -98,7 +130,7 @@ LoadedConfig load_run_config_text(const std::string& text, const std::string& na
   return loaded;
 }
 
-std::uint64_t model_hash(const RunConfig& config) {
+RunConfig model_settings(const RunConfig& config) {
   RunConfig shape;
   shape.seed = config.seed;
   shape.model = config.model;
@@ -108,8 +140,10 @@ std::uint64_t model_hash(const RunConfig& config) {
   shape.data.kind = config.data.kind;
   shape.data.seq_len = config.data.seq_len;
   shape.dtype = config.dtype == "f64" ? "f64" : "f32";
-  return config_hash(shape.visitor());
+  return shape;
 }
+
+std::uint64_t model_hash(const RunConfig& config) { return config_hash(model_settings(config).visitor()); }
 
 std::uint64_t agreement_hash(const RunConfig& config) {
   RunConfig shared = config;

@@ -68,6 +68,8 @@ struct LoadedConfig {
 PANTHER_RUNTIME_API LoadedConfig load_run_config(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 /// The same for text kept in a checkpoint.
 PANTHER_RUNTIME_API LoadedConfig load_run_config_text(const std::string& text, const std::string& name);
+/// What shapes the model's parameters; everything else at its default.
+RunConfig model_settings(const RunConfig& config);
 /// Hash of what shapes the model's parameters (seed, model, sketch rules, data shape keys): equal hashes can share a checkpoint.
 PANTHER_RUNTIME_API std::uint64_t model_hash(const RunConfig& config);
 /// Hash of everything that all ranks must agree on (not where results go).

@@ -9,6 +9,16 @@ import unittest
 from job import Job, PANTHER
 
 
+def crc32c(data):
+    """Castagnoli's, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
 class Errors(Job):
     def refuse(self, code, *fragments, extra=(), edit=lambda text: text, ranks=1, env=(), keeps_clean=True):
         done = self.train("bad", *extra, ranks=ranks, code=code, steps=3, edit=edit, env=env)
@@ -26,11 +36,14 @@ class Errors(Job):
             ((r"model\.kind|unknown model", r"gpt"), lambda t: t.replace('kind = "gpt"', 'kind = "gbt"')),
             ((r"model\.width", r"heads"), lambda t: t.replace("heads = 2", "heads = 5")),
             ((r"warmup_steps",), lambda t: t.replace('kind = "constant"\nwarmup_steps = 0', 'kind = "cosine"\nwarmup_steps = 100')),
+            ((r"sketch\[0\] \(.*bad\.toml:\d+", r"match is empty"), lambda t: t.replace('match = "blocks.*.mlp.*"\n', "")),
             ((r"sketch_size", r"bad\.toml:\d+"), lambda t: t.replace("sketch_size = 8", "sketch_size = 800")),
             ((r"no layer|matches no", r"blockz"), lambda t: t.replace("blocks.*.mlp.*", "blockz.*")),
             ((r"bad\.toml:\d+",), lambda t: t.replace("layers = 2", "layers = = 2")),
             ((r"train\.eval_every", r"comm\.local\.every", r"multiple"), lambda t: t.replace("eval_every = 0", "eval_every = 3") + "[comm.local]\nevery = 2\n"),
             ((r"comm\.shard_optimizer", r"powersgd", r"none"), lambda t: t + "[comm]\nshard_optimizer = true\nexchange = \"powersgd\"\n"),
+            ((r"comm\.auto\.plan \(.*bad\.toml:\d+", r"powersg-4", r"powersgd"), lambda t: t + "[comm]\nexchange = \"auto\"\n[comm.auto]\nplan = \"half, powersg-4\"\n"),
+            ((r"comm\.auto\.candidates \(.*bad\.toml:\d+", r"must hold half"), lambda t: t + "[comm]\nexchange = \"auto\"\n[comm.auto]\ncandidates = [\"none\"]\n"),
             ((r"comm\.hierarchy", r"node_ranks"), lambda t: t + "[comm.hierarchy]\nmode = \"set\"\n"),
             ((r"comm\.local\.every = 10", r"fragments = 3"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 3\n"),
             ((r"comm\.local\.delay = 2", r"below 2"), lambda t: t + "[comm.local]\nevery = 10\nfragments = 5\ndelay = 2\n"),
@@ -61,6 +74,19 @@ class Errors(Job):
 
     def test_more_ranks_than_samples(self):
         self.refuse(64, r"global_batch", edit=lambda t: t.replace("global_batch = 8", "global_batch = 1"), ranks=2)
+
+    def test_a_checkpoint_that_is_not_there(self):
+        self.refuse(64, r"no checkpoint", r"nowhere", extra=("--resume", str(self.dir / "nowhere")))
+        self.train("run", steps=1)
+        self.refuse(64, r"another model", r"model\.width is 32 there and 64 here", extra=("--resume", str(self.run_folder("run"))), edit=lambda t: t.replace("width = 32", "width = 64"))
+
+    def test_memory_runs_out(self):
+        """A layer of four terabytes: torch's refusal is an OutOfMemory of ours."""
+        def edit(text):
+            text = re.sub(r"\[data\].*?\[model\]", '[data]\nkind = "synthetic"\nsamples = 64\nfeatures = 2\n[model]', text, flags=re.S)
+            text = text.replace('kind = "gpt"', 'kind = "mlp"').replace("width = 32", "width = 1048576")
+            return text.replace('match = "blocks.*.mlp.*"', 'match = "*"\nkind = "dense"')
+        self.refuse(69, r"memory ran out", r"more ranks", edit=edit)
 
     def test_device(self):
         if os.path.exists("/dev/nvidia0"):
@@ -112,8 +138,14 @@ class Errors(Job):
         manifest = folder / "manifest.json"
         text = manifest.read_text()
         self.assertEqual(self.command("inspect", str(folder)).returncode, 0)
-        manifest.write_text(re.sub(r'"version"\s*:\s*\d+', '"version": 999', text, count=1))
-        self.assertIn(self.command("inspect", str(folder)).returncode, (65, 70))
+        newer = re.sub(r'"version"\s*:\s*\d+', '"version": 999', text, count=1)
+        manifest.write_text(newer)
+        self.assertEqual(self.command("inspect", str(folder)).returncode, 70, "not what DONE was written for")
+        (folder / "DONE").write_text(f"panther checkpoint: manifest.json {len(newer)} bytes, crc32c {crc32c(newer.encode()):08x}\n")
+        for words in (("inspect", str(folder)), ("generate", str(folder), "--tokens", "1"), ("train", self.config("run", steps=4), "--resume", str(folder))):
+            done = self.command(*words)
+            self.assertEqual(done.returncode, 65, done.stderr)
+            self.assertRegex(done.stderr, r"version 999.*use a Panther at least as new")
         self.assertEqual(self.command("inspect", str(self.dir / "text")).returncode, 64)
 
     def test_diverging_run_stops_with_non_finite(self):

@@ -187,8 +187,22 @@ class Resume(Job):
         self.every = 0
         self.train("run", steps=10)
         before = self.model("run", 10)
-        self.train("run", "--resume", "auto", steps=10)
+        done = self.train("run", "--resume", "auto", steps=10)
         self.assertEqual(before, self.model("run", 10))
+        self.assertIn("nothing is left to train", done.stderr)
+
+    def test_a_new_run_in_an_old_folder_says_so(self):
+        self.train("run", steps=4)
+        self.assertNotIn("earlier one", self.train("run", "--resume", "auto", steps=6).stderr)
+        done = self.train("run", steps=2)
+        self.assertRegex(done.stderr, r"earlier one.*step_6.*--resume auto")
+        self.assertEqual((self.run_folder("run") / "checkpoints" / "latest").resolve().name, "step_2")
+
+    def test_a_list_of_what_does_not_fit_is_short(self):
+        self.train("run", steps=2)
+        done = self.train("run", "--resume", "auto", "--set", "optim.kind=sgd", steps=4, code=64)
+        self.assertRegex(done.stderr, r"and \d+ more")
+        self.assertLess(done.stderr.count("\n"), 20)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ class Train(Job):
             text = re.sub(r"\[data\].*?\[model\]", f'[data]\nkind = "csv"\npath = "{self.dir}/rows.csv"\ntarget = "label"\n[model]', text, flags=re.S)
             return text.replace('kind = "gpt"', 'kind = "mlp"').replace('match = "blocks.*.mlp.*"', 'match = "*"').replace("sketch_size = 8", "sketch_size = 2")
 
-        self.train("run", steps=80, edit=edit)
+        done = self.train("run", steps=80, edit=edit)
         self.assertLess(self.losses()[-1], 0.3)
+        self.assertIn("next: panther evaluate", done.stdout)
 
     def test_wire_format_half_trains_alike(self):
         self.train("exact", ranks=2, steps=30)

@@ -48,7 +48,7 @@ std::size_t target_index(const std::vector<std::string>& columns, const std::str
   const auto found = std::find(columns.begin(), columns.end(), target);
   if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
   const std::string near = nearest(target, columns);
-  throw Error(ErrorCode::InvalidArgument, concat("the table has no column '", target, "'", near.empty() ? "" : concat("; did you mean '", near, "'?"),
+  throw Error(ErrorCode::InvalidArgument, concat("the table has no column '", target, "'", near.empty() ? "." : concat("; did you mean '", near, "'?"),
                                                  " Columns: ", join(columns)), origin.at("data.target"));
 }
 
