@@ -18,6 +18,9 @@ inline constexpr std::int64_t kPartMajors = 16384;
 inline constexpr int kGatherEntries = 2048;
 inline constexpr int kGatherMajors = 64;
 
+/// Warps that keep a GPU busy.
+inline constexpr std::int64_t kScatterWarps = 8192;
+
 /// A scatter goes by chunks of major vectors, whose entries are sorted at once, and these by parts, whose sums are added in order.
 struct ScatterPlan {
   std::int64_t majors = 0;  ///< of a chunk, at least 1
@@ -34,7 +37,9 @@ inline ScatterPlan plan_scatter(std::int64_t majors, std::int64_t minors, int no
   if (turned) plan.majors = std::min(plan.majors, std::max<std::int64_t>(kTurnedBytes / std::max<std::int64_t>(row_bytes, 1), 1024));
   plan.chunks = divide_up(majors, plan.majors);
   plan.entries = plan.majors * nonzeros;
-  plan.majors_per_part = std::min(plan.majors, std::max<std::int64_t>(kPartMajors, 4 * minors));
+  // Rows that are read once need no cache, only warps enough for every GPU.
+  const std::int64_t warps = minors * divide_up(row_bytes, 512), wanted = nonzeros == 1 ? divide_up(kScatterWarps, std::max<std::int64_t>(warps, 1)) : plan.majors;
+  plan.majors_per_part = std::min(plan.majors, std::max({kPartMajors, 4 * minors, divide_up(plan.majors, wanted)}));
   plan.parts = divide_up(plan.majors, plan.majors_per_part);
   return plan;
 }

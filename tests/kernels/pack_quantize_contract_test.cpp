@@ -44,7 +44,7 @@ std::vector<float> dequantize(DeviceKind device, const QuantizeFormat& format, c
 
 // Stochastic codes follow from the largest magnitude alone and are the same bits; the others depend on sums, whose order is each device's own.
 TEST_P(PackContract, QuantizeStochasticIsTheCpus) {
-  for (const std::int64_t block : {8, 64, 512, 1024, 2048, 16384, 65536}) {
+  for (const std::int64_t block : {8, 64, 512, 1024, 2048, 16384, 32776, 65536, 131072}) {
     for (const std::int64_t count : kPackSizes) {
       for (int bits = 1; bits <= 8; ++bits) {
         const bool shift = (bits + count) % 2 == 0;
@@ -59,7 +59,7 @@ TEST_P(PackContract, QuantizeStochasticIsTheCpus) {
 }
 
 TEST_P(PackContract, QuantizeLeavesWhatIsNotDecodedAndErrsAsLittle) {
-  for (const std::int64_t block : {8, 64, 512, 2048, 16384, 65536}) {
+  for (const std::int64_t block : {8, 64, 512, 2048, 16384, 65536, 131072}) {
     for (const std::int64_t count : kPackSizes) {
       for (int bits = 1; bits <= 8; ++bits) {
         const bool shift = (bits + count) % 2 == 1;

@@ -39,6 +39,8 @@ TEST(SparsePlan, ChunksAndPartsCoverTheMajorsWithinTheirLimits) {
   }
   EXPECT_EQ(plan_scatter(131072, 1280, 4, 4096, false).parts, 8);
   EXPECT_EQ(plan_scatter(131072, 1280, 4, 4096, false).chunks, 1);
+  EXPECT_EQ(plan_scatter(131072, 1280, 1, 4096, false).parts, 1) << "10240 warps, and no row is read twice";
+  EXPECT_EQ(plan_scatter(131072, 1280, 1, 512, false).parts, 7) << "1280 warps for a part";
 }
 
 TEST(HadamardPlan, PassesTransformEveryBitOnceWithinATile) {

@@ -43,13 +43,6 @@ struct Lists {
   }
 };
 
-struct AddInto {
-  Sum v;
-  float* sum;
-  bool aligned;
-  __device__ void operator()(std::int64_t first, std::int64_t count) const { store_quad(sum, first, count, aligned, v.quad(first, count)); }
-};
-
 __global__ void __launch_bounds__(kThreads) clear_kernel(Shape shape, std::uint32_t* scratch) {
   const Lists lists(scratch, shape, static_cast<int>(blockIdx.y));
   for (std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; p < shape.places; p += static_cast<std::int64_t>(gridDim.x) * kThreads) lists.end[p] = 0;
@@ -86,30 +79,49 @@ __global__ void __launch_bounds__(kScanThreads) begin_kernel(Shape shape, std::u
   }
 }
 
-/// Adds blocks to the place's cells, of which a lane has two.
+/// Adds blocks to the place's cells, of which a lane has two. The first row meets every element once and makes the sum that the other rows read.
+template <bool kFirst>
 struct Cells {
-  const float* v;
-  std::int64_t count;
+  CountSketchInsert a;
   std::uint64_t key;
   int lane;
-  float low = 0, high = 0;
+  float cells[2] = {};
 
-  /// Of the lanes below `many`, in the order of the lanes.
+  /// Of the lanes below `many`, in the order of the lanes. Elements beyond the last are read as the last one, so that all reads can be on their way at once.
   __device__ void add(std::uint32_t block, int many) {
     constexpr int kAhead = 4;
     const std::uint64_t signs = sign_word(key, block);
     for (int first = 0; first < many; first += kAhead) {
-      float x[kAhead], y[kAhead];
+      float x[kAhead][2];
+      std::int64_t at[kAhead][2];
 #pragma unroll
       for (int j = 0; j < kAhead; ++j) {
-        const int from = first + j < many ? first + j : 0;
-        const std::int64_t i = static_cast<std::int64_t>(__shfl_sync(kAll, block, from)) * kBlock + lane;
-        const std::uint64_t word = __shfl_sync(kAll, signs, from);
-        x[j] = first + j < many && i < count ? flip_by(v[i], word, lane) : 0.0f;
-        y[j] = first + j < many && i + kWarp < count ? flip_by(v[i + kWarp], word, kWarp + lane) : 0.0f;
+        const std::int64_t begin = static_cast<std::int64_t>(__shfl_sync(kAll, block, min(first + j, many - 1))) * kBlock;
+#pragma unroll
+        for (int half = 0; half < 2; ++half) at[j][half] = begin + half * kWarp + lane;
       }
 #pragma unroll
-      for (int j = 0; j < kAhead; ++j) low += x[j], high += y[j];
+      for (int j = 0; j < kAhead; ++j) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) x[j][half] = (kFirst ? a.gradient : a.sum)[min(at[j][half], a.count - 1)];
+      }
+      if (kFirst && a.residual != nullptr) {
+#pragma unroll
+        for (int j = 0; j < kAhead; ++j) {
+#pragma unroll
+          for (int half = 0; half < 2; ++half) x[j][half] += a.residual[min(at[j][half], a.count - 1)];
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) {
+        const std::uint64_t word = __shfl_sync(kAll, signs, min(first + j, many - 1));
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          if (first + j >= many || at[j][half] >= a.count) continue;
+          if (kFirst) a.sum[at[j][half]] = x[j][half];
+          cells[half] += flip_by(x[j][half], word, half * kWarp + lane);
+        }
+      }
     }
   }
 };
@@ -129,16 +141,17 @@ __device__ int find(const std::uint32_t* list, std::uint32_t length, std::int64_
   return many;
 }
 
-/// A warp a place of a row (on y). Long lists are taken in windows of blocks that fit.
-__global__ void __launch_bounds__(kThreads) add_kernel(Keys keys, Shape shape, const float* v, std::int64_t count, float* cells, std::uint32_t* scratch) {
+/// A warp a place of a row: of the first or of those behind it (on y). Long lists are taken in windows of blocks that fit.
+template <bool kFirst>
+__global__ void __launch_bounds__(kThreads) add_kernel(Keys keys, Shape shape, CountSketchInsert a) {
   __shared__ std::uint32_t found_of[kWarps][kSorted], sorted_of[kWarps][kSorted];
-  const int row = static_cast<int>(blockIdx.y), lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  const Lists lists(scratch, shape, row);
+  const int row = kFirst ? 0 : static_cast<int>(blockIdx.y) + 1, lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const Lists lists(a.scratch, shape, row);
   std::uint32_t* found = found_of[warp];
   std::uint32_t* sorted = sorted_of[warp];
   for (std::int64_t place = static_cast<std::int64_t>(blockIdx.x) * kWarps + warp; place < shape.places; place += static_cast<std::int64_t>(gridDim.x) * kWarps) {
     const std::uint32_t begin = lists.begin[place], length = lists.end[place] - begin;
-    Cells sums{v, count, keys.of[row], lane};
+    Cells<kFirst> sums{a, keys.of[row], lane};
     std::int64_t window = length <= kSorted ? shape.blocks : max(std::int64_t{1}, shape.blocks / (length / (kSorted / 2) + 1));
     for (std::int64_t low = 0; low < shape.blocks;) {
       const int many = find(lists.blocks + begin, length, low, low + window, found, lane);
@@ -156,9 +169,9 @@ __global__ void __launch_bounds__(kThreads) add_kernel(Keys keys, Shape shape, c
       __syncwarp();
       low += window;
     }
-    float* cell = cells + (row * shape.places + place) * kBlock;
-    cell[lane] = sums.low;
-    cell[kWarp + lane] = sums.high;
+    float* cell = a.cells + (row * shape.places + place) * kBlock;
+    cell[lane] = sums.cells[0];
+    cell[kWarp + lane] = sums.cells[1];
   }
 }
 
@@ -204,7 +217,6 @@ void count_sketch_insert(const CountSketchInsert& a, Stream stream) {
   const Shape shape = shape_of(a.sketch, a.count);
   const Keys keys = keys_of(a.sketch);
   const cudaStream_t queue = native(stream);
-  for_quads(AddInto{{a.gradient, a.residual}, a.sum, aligned16(a.sum)}, a.count, queue, "count_sketch_insert");
   clear_kernel<<<over(shape.places, kThreads, a.sketch.rows), kThreads, 0, queue>>>(shape, a.scratch);
   check_launch("count_sketch_insert");
   const dim3 over_blocks = over(std::max<std::int64_t>(1, shape.blocks), kThreads, a.sketch.rows);
@@ -214,7 +226,10 @@ void count_sketch_insert(const CountSketchInsert& a, Stream stream) {
   check_launch("count_sketch_insert");
   deal_kernel<true><<<over_blocks, kThreads, 0, queue>>>(keys, shape, a.scratch);
   check_launch("count_sketch_insert");
-  add_kernel<<<over(shape.places, kWarps, a.sketch.rows), kThreads, 0, queue>>>(keys, shape, a.sum, a.count, a.cells, a.scratch);
+  add_kernel<true><<<over(shape.places, kWarps, 1), kThreads, 0, queue>>>(keys, shape, a);
+  check_launch("count_sketch_insert");
+  if (a.sketch.rows == 1) return;
+  add_kernel<false><<<over(shape.places, kWarps, a.sketch.rows - 1), kThreads, 0, queue>>>(keys, shape, a);
   check_launch("count_sketch_insert");
 }
 

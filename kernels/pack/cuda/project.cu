@@ -19,13 +19,23 @@ struct Sweep {
   float* projected;
   bool aligned;
 
-  __device__ Quad quad(std::int64_t row, std::int64_t column) const {
-    return row < rows ? v.from(row * columns).quad(column, columns) : Quad{};
+  /// A column's quads in kMany rows from `row` on, `stride` rows apart; zeros beyond the last.
+  template <int kMany>
+  __device__ void quads(std::int64_t row, std::int64_t column, Quad (&out)[kMany]) const {
+    if (row + kMany <= rows && column + 4 <= columns) return load_quads(v, row * columns + column, columns, rows * columns, out);
+#pragma unroll
+    for (int t = 0; t < kMany; ++t) out[t] = row + t < rows ? v.from((row + t) * columns).quad(column, columns) : Quad{};
   }
   __device__ void keep(std::int64_t row, std::int64_t column, const Quad& quad) const {
     if (sum != nullptr && row < rows) store_quad(sum + row * columns, column, columns, aligned, quad);
   }
   __device__ Quad factor_quad(int r, std::int64_t column) const { return r < ranks ? load_quad(factor + r * columns, column, columns, aligned) : Quad{}; }
+  template <int kMany>
+  __device__ void factor_quads(int r0, std::int64_t column, Quad (&out)[kMany]) const {
+    if (r0 + kMany <= ranks && column + 4 <= columns) return load_quads(Sum(factor, aligned), r0 * columns + column, columns, ranks * columns, out);
+#pragma unroll
+    for (int r = 0; r < kMany; ++r) out[r] = factor_quad(r0 + r, column);
+  }
 };
 
 /// Few ranks: all threads share the columns of kRows rows, and their sums meet at the end.
@@ -36,17 +46,20 @@ __global__ void __launch_bounds__(kThreads) few_ranks_kernel(Sweep s) {
   float sums[kRows][kRanks] = {};
   for (std::int64_t j = 4 * static_cast<std::int64_t>(threadIdx.x); j < s.columns; j += 4 * kThreads) {
     Quad v[kRows];
-#pragma unroll
-    for (int t = 0; t < kRows; ++t) v[t] = s.quad(row + t, j);
+    s.quads(row, j, v);
 #pragma unroll
     for (int t = 0; t < kRows; ++t) s.keep(row + t, j, v[t]);
 #pragma unroll
-    for (int r = 0; r < kRanks; ++r) {
-      const Quad f = s.factor_quad(r, j);
+    for (int r0 = 0; r0 < kRanks; r0 += 4) {
+      Quad f[4];
+      s.factor_quads(r0, j, f);
 #pragma unroll
-      for (int t = 0; t < kRows; ++t) {
+      for (int r = 0; r < 4; ++r) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) sums[t][r] = fmaf(v[t].at[i], f.at[i], sums[t][r]);
+        for (int t = 0; t < kRows; ++t) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) sums[t][r0 + r] = fmaf(v[t].at[i], f[r].at[i], sums[t][r0 + r]);
+        }
       }
     }
   }
@@ -100,13 +113,11 @@ __global__ void __launch_bounds__(kThreads) many_ranks_kernel(Sweep s) {
   const Place at;
   const int half = static_cast<int>(threadIdx.x) / 128, rows = static_cast<int>(threadIdx.x) % 128 / 16 * 4, ranks = static_cast<int>(threadIdx.x) % 16 * 2;
   float sums[4][2] = {};
-  Quad v[2], f[2];
+  Quad v[2] = {}, f[2] = {};
   const auto fetch = [&](std::int64_t first) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      v[h] = s.quad(top + at.row, first + at.column[h]);
-      f[h] = s.factor_quad(at.row, first + at.column[h]);
-    }
+    constexpr int kApart = kTileColumns / 2;  // column[1] - column[0]
+    if (top + at.row < s.rows) load_quads(s.v.from((top + at.row) * s.columns), first + at.column[0], kApart, s.columns, v);
+    if (at.row < s.ranks) load_quads(Sum(s.factor + at.row * s.columns, s.aligned), first + at.column[0], kApart, s.columns, f);
   };
   fetch(0);
   for (std::int64_t first = 0; first < s.columns; first += kTileColumns) {

@@ -45,6 +45,8 @@ struct Sum {
 
   Sum(const float* gradient_, const float* residual_)
       : gradient(gradient_), residual(residual_), aligned(aligned16(gradient_) && aligned16(residual_)) {}
+  /// Of one array.
+  __host__ __device__ Sum(const float* values, bool aligned_) : gradient(values), aligned(aligned_) {}
   /// The same from element `first` on, a multiple of 4.
   __device__ Sum from(std::int64_t first) const {
     Sum sum = *this;
@@ -61,6 +63,31 @@ struct Sum {
     return v;
   }
 };
+
+/// Quads at first, first + stride, ... of v. All are asked for at once where none of them is cut.
+template <int kMany>
+__device__ void load_quads(const Sum& v, std::int64_t first, std::int64_t stride, std::int64_t count, Quad (&quads)[kMany]) {
+  if (!v.aligned || first + (kMany - 1) * stride + 4 > count) {
+#pragma unroll
+    for (int q = 0; q < kMany; ++q) quads[q] = v.quad(first + q * stride, count);
+    return;
+  }
+  float4 gradient[kMany], residual[kMany];
+#pragma unroll
+  for (int q = 0; q < kMany; ++q) gradient[q] = *reinterpret_cast<const float4*>(v.gradient + first + q * stride);
+#pragma unroll
+  for (int q = 0; q < kMany; ++q) quads[q] = {{gradient[q].x, gradient[q].y, gradient[q].z, gradient[q].w}};
+  if (v.residual == nullptr) return;
+#pragma unroll
+  for (int q = 0; q < kMany; ++q) residual[q] = *reinterpret_cast<const float4*>(v.residual + first + q * stride);
+#pragma unroll
+  for (int q = 0; q < kMany; ++q) {
+    quads[q].at[0] += residual[q].x;
+    quads[q].at[1] += residual[q].y;
+    quads[q].at[2] += residual[q].z;
+    quads[q].at[3] += residual[q].w;
+  }
+}
 
 __device__ inline std::uint32_t largest_magnitude(const Quad& quad) {
   std::uint32_t largest = 0;

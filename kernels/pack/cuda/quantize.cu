@@ -43,8 +43,7 @@ __global__ void __launch_bounds__(kTeam < kThreads ? kThreads : kTeam) held_kern
     const Sum v = task.v.from(piece.first);
     Quad held[kQuads];
     std::uint32_t largest = 0;
-#pragma unroll
-    for (int q = 0; q < kQuads; ++q) held[q] = v.quad(4 * (place + q * kTeam), piece.count);
+    load_quads(v, 4 * place, 4 * kTeam, piece.count, held);
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) largest = max(largest, largest_magnitude(held[q]));
     largest = join_team<kTeam>(largest, Larger<std::uint32_t>());

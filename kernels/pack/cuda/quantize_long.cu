@@ -54,8 +54,7 @@ __global__ void __launch_bounds__(kLongTeam) stored_kernel(QuantizeTask task) {
     Moments moments;
     for (int first = kHeldQuads; first < turns; first += kLoadedQuads) {
       Quad loaded[kLoadedQuads];
-#pragma unroll
-      for (int t = 0; t < kLoadedQuads; ++t) loaded[t] = v.quad(4 * (place + (first + t) * kLongTeam), piece.count);
+      load_quads(v, 4 * (place + first * kLongTeam), 4 * kLongTeam, piece.count, loaded);
 #pragma unroll
       for (int t = 0; t < kLoadedQuads; ++t) {
         moments.add(loaded[t], task.bits > 1);

@@ -8,6 +8,8 @@
 namespace panther::cuda {
 namespace {
 
+constexpr int kTiles = 4;  ///< on their way at a time
+
 /// Magnitudes whose bits above shift + width equal the prefix compete; the next `width` bits are their bin.
 struct Digit {
   int index, shift, width;
@@ -31,13 +33,20 @@ __global__ void __launch_bounds__(kThreads) histogram_kernel(Data a, Sum v, Digi
   for (int b = static_cast<int>(threadIdx.x); b < used; b += kThreads) bins[b] = 0;
   __syncthreads();
   const std::uint32_t prefix = kFirst ? 0 : a.scratch[TopKWords::prefix], mask = static_cast<std::uint32_t>(used) - 1;
-  for (std::int64_t first = a.begin() + 4 * static_cast<std::int64_t>(threadIdx.x); first < a.end(); first += kTopKTile) {
-    const Quad quad = kFirst ? v.quad(first, a.count) : load_quad(a.next, first, a.count, a.aligned);
-    if constexpr (kFirst) store_quad(a.next, first, a.count, a.aligned, quad);
+  const std::int64_t end = a.end();
+  const Sum source = kFirst ? v : Sum(a.next, a.aligned);
+  for (std::int64_t first = a.begin() + 4 * static_cast<std::int64_t>(threadIdx.x); first < end; first += kTiles * kTopKTile) {
+    Quad quads[kTiles];
+    load_quads(source, first, kTopKTile, end, quads);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const std::uint32_t magnitude = bits_of(quad.at[i]) & kMagnitudeBits;
-      if (first + i < a.count && (kFirst || magnitude >> (digit.shift + digit.width) == prefix)) atomicAdd(&bins[magnitude >> digit.shift & mask], 1u);
+    for (int t = 0; t < kTiles; ++t) {
+      const std::int64_t at = first + t * kTopKTile;
+      if constexpr (kFirst) store_quad(a.next, at, end, a.aligned, quads[t]);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const std::uint32_t magnitude = bits_of(quads[t].at[i]) & kMagnitudeBits;
+        if (at + i < end && (kFirst || magnitude >> (digit.shift + digit.width) == prefix)) atomicAdd(&bins[magnitude >> digit.shift & mask], 1u);
+      }
     }
   }
   __syncthreads();
@@ -78,14 +87,19 @@ __device__ std::uint32_t block_total(std::uint32_t value) {
 __global__ void __launch_bounds__(kThreads) count_kernel(Data a) {
   const std::uint32_t threshold = a.scratch[TopKWords::prefix];
   std::uint32_t above = 0, equal = 0;
-  for (std::int64_t first = a.begin() + 4 * static_cast<std::int64_t>(threadIdx.x); first < a.end(); first += kTopKTile) {
-    const Quad quad = load_quad(a.next, first, a.count, a.aligned);
+  const std::int64_t end = a.end();
+  for (std::int64_t first = a.begin() + 4 * static_cast<std::int64_t>(threadIdx.x); first < end; first += kTiles * kTopKTile) {
+    Quad quads[kTiles];
+    load_quads(Sum(a.next, a.aligned), first, kTopKTile, end, quads);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const std::uint32_t magnitude = bits_of(quad.at[i]) & kMagnitudeBits;
-      if (first + i >= a.count) continue;
-      above += magnitude > threshold ? 1 : 0;
-      equal += magnitude == threshold ? 1 : 0;
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const std::uint32_t magnitude = bits_of(quads[t].at[i]) & kMagnitudeBits;
+        if (first + t * kTopKTile + i >= end) continue;
+        above += magnitude > threshold ? 1 : 0;
+        equal += magnitude == threshold ? 1 : 0;
+      }
     }
   }
   above = block_total(above);
