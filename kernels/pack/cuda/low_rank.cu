@@ -12,65 +12,39 @@ constexpr int kTallThreads = 512;
 constexpr int kTallWarps = kTallThreads / kWarp;
 constexpr int kTallRows = 256;  ///< of the factor in shared memory at a time
 constexpr int kJoined = 8;      ///< ranks whose sums meet in shared memory at a time
-constexpr int kFewRanks = 8;    ///< for which loads of the factor hide behind the matrix's
 
-/// What a thread of project_transposed_kernel reads: a column, and of its rows every `shares`-th four from `share` on.
-struct TallPart {
-  const float* own;
-  std::int64_t rows;
-  std::int64_t columns;
-  const float* factor;
-  int ranks;
-  int share;
-  int shares;
-  bool aligned;
-};
-
+/// A thread block owns `width` columns: a lane has one of them and, with the others of its place in a warp, a share of the rows, which are dealt in fours.
+/// What all found is added in the order of warps and places.
 template <int kRanks>
-__device__ void sum_with_few(const TallPart& p, float (&sums)[kRanks]) {
-#pragma unroll 2
-  for (std::int64_t i = 4 * p.share; i < p.rows; i += 4 * p.shares) {
-    float x[4] = {};
-#pragma unroll
-    for (int t = 0; t < 4; ++t) {
-      if (i + t < p.rows) x[t] = p.own[(i + t) * p.columns];
-    }
-#pragma unroll
-    for (int r = 0; r < kRanks; ++r) {
-      if (r >= p.ranks) break;
-      const Quad f = load_quad(p.factor + r * p.rows, i, p.rows, p.aligned);
-#pragma unroll
-      for (int t = 0; t < 4; ++t) sums[r] = fmaf(f.at[t], x[t], sums[r]);
-    }
-  }
-}
-
-/// The factor passes through shared memory, the next part of it and of the column being on their way meanwhile.
-template <int kRanks>
-__device__ void sum_with_many(const TallPart& p, float (&sums)[kRanks]) {
-  constexpr int kMostFours = 4;  // of a share in a tile, where the width is 32
+__global__ void __launch_bounds__(kTallThreads) project_transposed_kernel(const float* v, std::int64_t rows, std::int64_t columns, int ranks, const float* factor,
+                                                                          float* projected, int width, bool aligned) {
+  constexpr int kMostFours = 4;                                 // of a share in a tile, where the width is 32
   constexpr int kFactorQuads = kRanks * kTallRows / 4, kOwn = (kFactorQuads + kTallThreads - 1) / kTallThreads;
   __shared__ float4 tile[kRanks][kTallRows / 4];
-  const int thread = static_cast<int>(threadIdx.x), fours = kTallRows / (4 * p.shares);
-  float x[kMostFours][4];
+  __shared__ float partial[kTallWarps][kJoined][kWarp];
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp, warp = thread / kWarp, shares = kTallThreads / width, share = thread / width;
+  const int fours = kTallRows / (4 * shares);
+  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * width + lane % width;
+  const float* own = v + min(column, columns - 1);
+  float sums[kRanks] = {}, x[kMostFours][4];
   Quad quads[kOwn];
   const auto fetch = [&](std::int64_t first) {
 #pragma unroll
     for (int f = 0; f < kMostFours; ++f) {
 #pragma unroll
       for (int t = 0; t < 4; ++t) {
-        const std::int64_t row = first + 4 * (p.share + f * p.shares) + t;
-        x[f][t] = f < fours && row < p.rows ? p.own[row * p.columns] : 0.0f;
+        const std::int64_t row = first + 4 * (share + f * shares) + t;
+        x[f][t] = f < fours && row < rows ? own[row * columns] : 0.0f;
       }
     }
 #pragma unroll
     for (int q = 0; q < kOwn; ++q) {
       const int index = thread + q * kTallThreads, r = index / (kTallRows / 4);
-      quads[q] = index < kFactorQuads && r < p.ranks ? load_quad(p.factor + r * p.rows, first + 4 * (index % (kTallRows / 4)), p.rows, p.aligned) : Quad{};
+      quads[q] = index < kFactorQuads && r < ranks ? load_quad(factor + r * rows, first + 4 * (index % (kTallRows / 4)), rows, aligned) : Quad{};
     }
   };
   fetch(0);
-  for (std::int64_t first = 0; first < p.rows; first += kTallRows) {
+  for (std::int64_t first = 0; first < rows; first += kTallRows) {
 #pragma unroll
     for (int q = 0; q < kOwn; ++q) {
       const int index = thread + q * kTallThreads;
@@ -83,13 +57,13 @@ __device__ void sum_with_many(const TallPart& p, float (&sums)[kRanks]) {
       for (int t = 0; t < 4; ++t) now[f][t] = x[f][t];
     }
     __syncthreads();
-    if (first + kTallRows < p.rows) fetch(first + kTallRows);
+    if (first + kTallRows < rows) fetch(first + kTallRows);
 #pragma unroll
     for (int f = 0; f < kMostFours; ++f) {
       if (f >= fours) break;
 #pragma unroll
       for (int r = 0; r < kRanks; ++r) {
-        const float4 four = tile[r][p.share + f * p.shares];
+        const float4 four = tile[r][share + f * shares];
         sums[r] = fmaf(four.x, now[f][0], sums[r]);
         sums[r] = fmaf(four.y, now[f][1], sums[r]);
         sums[r] = fmaf(four.z, now[f][2], sums[r]);
@@ -98,20 +72,6 @@ __device__ void sum_with_many(const TallPart& p, float (&sums)[kRanks]) {
     }
     __syncthreads();
   }
-}
-
-/// A thread block owns `width` columns: a lane has one of them and, with the others of its place in a warp, a share of the rows, which are dealt in fours.
-/// What all found is added in the order of warps and places.
-template <int kRanks>
-__global__ void __launch_bounds__(kTallThreads) project_transposed_kernel(const float* v, std::int64_t rows, std::int64_t columns, int ranks, const float* factor,
-                                                                          float* projected, int width, bool aligned) {
-  __shared__ float partial[kTallWarps][kJoined][kWarp];
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp, warp = thread / kWarp;
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * width + lane % width;
-  const TallPart part{v + min(column, columns - 1), rows, columns, factor, ranks, thread / width, kTallThreads / width, aligned};
-  float sums[kRanks] = {};
-  if constexpr (kRanks <= kFewRanks) sum_with_few<kRanks>(part, sums);
-  else sum_with_many<kRanks>(part, sums);
 #pragma unroll
   for (int r0 = 0; r0 < kRanks; r0 += kJoined) {
 #pragma unroll
