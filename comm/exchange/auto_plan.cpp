@@ -1,6 +1,7 @@
 #include "comm/exchange/auto_plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "comm/gather_integers.h"
 #include "comm/exchange/layout.h"
@@ -12,6 +13,8 @@ namespace panther::comm {
 namespace {
 
 constexpr std::size_t kTimedSteps = 16;
+/// Steps for which a measured link is believed.
+constexpr std::int64_t kLinkSteps = 64;
 
 std::vector<std::string> words_of(const std::string& list) {
   std::vector<std::string> words(1);
@@ -36,18 +39,26 @@ double bytes_of(const Stage& stage, int ranks) {
   return static_cast<double>(stage.kind == Stage::Kind::all_reduce ? ring_bytes_sent(bytes, 0, ranks) : bytes * (ranks - 1));
 }
 
-std::int64_t compressible(const CodecLayout& layout, const CodecSettings& settings) {
-  std::int64_t total = 0;
-  for (const CodecMember& member : layout.members) {
-    const bool spared = member.kind == GradientKind::sketched && !settings.compress_sketched;
-    if (!spared && member.rows > 1 && member.columns > 1 && member.numel >= settings.min_numel) total += member.numel;
+std::size_t middle_of(const std::vector<Candidate>& candidates, const std::string& codec) {
+  std::vector<std::size_t> same;
+  for (std::size_t c = 0; c < candidates.size(); ++c) {
+    if (candidates[c].codec == codec) same.push_back(c);
   }
-  return total;
+  return same[same.size() / 2];
 }
 
 bool touches_matrices_alone(const Candidate& candidate) { return candidate.codec != "none" && candidate.codec != "half"; }
 
 }  // namespace
+
+std::int64_t compressible_elements(const Bucket& bucket, const CodecSettings& settings) {
+  std::int64_t total = 0;
+  for (const BucketMember& member : bucket.members) {
+    const bool spared = member.kind == GradientKind::sketched && !settings.compress_sketched;
+    if (!spared && member.rows > 1 && member.columns > 1 && member.numel >= settings.min_numel) total += member.numel;
+  }
+  return total;
+}
 
 std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Candidate>& candidates, const std::vector<double>& seconds_per_element,
                                     Allocator& allocator, int ranks) {
@@ -57,7 +68,7 @@ std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Cand
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     const Candidate& candidate = candidates[c];
     const bool matrices = touches_matrices_alone(candidate);
-    const std::int64_t elements = compressible(layout, candidate.settings);
+    const std::int64_t elements = compressible_elements(bucket, candidate.settings);
     CodecOption option;
     // A codec that finds nothing to compress here is `none` by another name.
     option.admissible = seconds_per_element[c] >= 0 && (!matrices || elements > 0);
@@ -91,7 +102,7 @@ AutoChoices auto_choices(const BucketPlan& plan, const CodecSettings& settings, 
   }
   choices.candidates = candidates_of(automatic.candidates, settings);
   const auto half = std::find_if(choices.candidates.begin(), choices.candidates.end(), [](const Candidate& candidate) { return candidate.codec == "half"; });
-  PANTHER_REQUIRE(half != choices.candidates.end(), "comm.auto.candidates must hold half: training starts with it while the link is measured");
+  PANTHER_REQUIRE(half != choices.candidates.end(), "comm.auto.candidates must hold half: it is within every error budget");
   choices.start.assign(plan.buckets.size(), static_cast<int>(half - choices.candidates.begin()));
   return choices;
 }
@@ -102,6 +113,8 @@ AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& 
   if (!automatic_.plan.empty()) return;
   if (!buckets.empty()) device_ = buckets.front().device;
   measure(deadline);
+  plan_ = plan.buckets;
+  buckets_ = buckets;
   add_options(plan, buckets);
 }
 
@@ -111,7 +124,11 @@ void AutoPlan::add_options(const BucketPlan& plan, const std::vector<TensorView>
     const bool usable = buckets.empty() || device_.kind == DeviceKind::cpu || !touches_matrices_alone(candidate);
     seconds.push_back(usable ? codec_seconds_per_element(candidate, kernels_, allocator_, device_, collective_.size()) : -1);
   }
-  for (const Bucket& bucket : plan.buckets) options_.push_back(options_of(bucket, choices_.candidates, seconds, allocator_, collective_.size()));
+  for (const Bucket& bucket : plan.buckets) {
+    options_.push_back(options_of(bucket, choices_.candidates, seconds, allocator_, collective_.size()));
+    weights_.push_back(static_cast<double>(compressible_elements(bucket, choices_.candidates.front().settings)));
+  }
+  measured_.resize(plan.buckets.size());
 }
 
 void AutoPlan::measure(Deadline deadline) {
@@ -124,16 +141,33 @@ void AutoPlan::observe(StepTimes times) {
 }
 
 void AutoPlan::observe_residual(std::size_t bucket, int candidate, double ratio) {
-  if (ratio > 0 && bucket < options_.size()) options_[bucket][static_cast<std::size_t>(candidate)].error = ratio;
+  if (ratio <= 0 || bucket >= options_.size()) return;
+  const auto c = static_cast<std::size_t>(candidate);
+  const double expected = options_[bucket][c].error;
+  if (expected > 0) measured_[bucket][choices_.candidates[c].codec] = ratio / expected;
+}
+
+std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings) {
+  if (!last) return 0;
+  std::int64_t step = settings.first_plan;
+  while (step <= *last && step < settings.replan_every) step *= 2;
+  return step > *last ? step : step + (*last - step) / settings.replan_every * settings.replan_every + settings.replan_every;
+}
+
+double slack_at(std::int64_t step, const AutoSettings& settings) {
+  constexpr double kLeast = 0.05;
+  if (step == 0) return kLeast;
+  return std::clamp(static_cast<double>(settings.settle) / static_cast<double>(step), kLeast, 1.0);
 }
 
 bool AutoPlan::due(std::int64_t step) const noexcept {
-  if (!automatic_.plan.empty() || options_.empty()) return false;
-  return last_ ? step >= *last_ + automatic_.replan_every : step >= automatic_.first_plan;
+  return automatic_.plan.empty() && !options_.empty() && step >= next_plan(last_, automatic_);
 }
 
-StepProblem AutoPlan::problem(const std::vector<int>& current) const {
-  StepProblem problem{.candidates = {}, .buckets = {}, .link = link_, .error_budget = automatic_.error_budget};
+StepProblem AutoPlan::problem(std::int64_t step, const std::vector<int>& current) const {
+  // Before anything was learned of the residuals, gradients are at their largest: what waits then outweighs the gradients of many later steps.
+  const double budget = last_ ? automatic_.error_budget : std::min(automatic_.error_budget, automatic_.start_budget);
+  StepProblem problem{.candidates = {}, .buckets = {}, .link = link_, .error_budget = budget, .slack = slack_at(step, automatic_)};
   for (const Candidate& candidate : choices_.candidates) problem.candidates.push_back(candidate.name);
   std::vector<double> backward;
   for (const StepTimes& times : times_) backward.push_back(times.backward_seconds);
@@ -142,21 +176,62 @@ StepProblem AutoPlan::problem(const std::vector<int>& current) const {
   for (std::size_t i = 0; i < options_.size(); ++i) {
     std::vector<double> ready;
     for (const StepTimes& times : times_) ready.push_back(times.ready_seconds[i]);
-    problem.buckets.push_back({median(std::move(ready)), options_[i], current[i]});
+    problem.buckets.push_back({median(std::move(ready)), options_[i], current[i], weights_[i]});
+    for (std::size_t c = 0; c < choices_.candidates.size(); ++c) {
+      const auto found = measured_[i].find(choices_.candidates[c].codec);
+      if (found != measured_[i].end() && found->second > 0) problem.buckets.back().options[c].error *= found->second;
+    }
   }
   return problem;
 }
 
+/// Codecs that training says nothing of now are tried on the largest matrix of each bucket, the middle one of a codec's candidates for all. A trial knows one gradient, not what piles up
+/// from step to step: what training said before, as far as it is remembered, stands where it is worse.
+void AutoPlan::try_codecs(const std::vector<int>& current) {
+  if (device_.kind != DeviceKind::cpu) return;
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    if (weights_[i] == 0 || buckets_[i].dtype != DType::f32) continue;
+    const auto largest = std::max_element(plan_[i].members.begin(), plan_[i].members.end(),
+                                          [](const BucketMember& a, const BucketMember& b) { return a.rows * a.columns < b.rows * b.columns; });
+    const TensorView matrix(static_cast<float*>(buckets_[i].data) + largest->offset, DType::f32, {largest->rows, largest->columns});
+    const std::string& in_use = choices_.candidates[static_cast<std::size_t>(current[i])].codec;
+    for (std::size_t c = 0; c < choices_.candidates.size(); ++c) {
+      const Candidate& candidate = choices_.candidates[c];
+      const CodecOption& option = options_[i][c];
+      double& factor = measured_[i].try_emplace(candidate.codec, 0).first->second;
+      if (!option.admissible || option.error == 0 || c != middle_of(choices_.candidates, candidate.codec) || (candidate.codec == in_use && factor > 0)) continue;
+      const double ratio = residual_on(candidate, kernels_, allocator_, matrix);
+      if (ratio > 0) factor = std::max(factor, ratio / option.error);
+    }
+  }
+}
+
+/// What was measured under codecs that are no longer in use counts less from plan to plan: they get another chance.
+void AutoPlan::forget(const std::vector<int>& choice) {
+  for (std::size_t i = 0; i < choice.size(); ++i) {
+    for (auto& [codec, factor] : measured_[i]) {
+      if (codec != choices_.candidates[static_cast<std::size_t>(choice[i])].codec) factor = std::sqrt(factor);
+    }
+  }
+}
+
 StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, Deadline deadline) {
-  if (last_) measure(deadline);
-  last_ = step;
+  if (step >= link_step_ + kLinkSteps) {
+    measure(deadline);
+    link_step_ = step;
+  }
   StepPlan plan;
-  if (collective_.rank() == 0) plan = plan_step(problem(current));
+  if (collective_.rank() == 0) {
+    if (last_ && !times_.empty()) try_codecs(current);
+    plan = plan_step(problem(step, current));
+  }
+  last_ = step;
   plan.choice.resize(current.size());
   const std::vector<std::int64_t> mine(plan.choice.begin(), plan.choice.end());
   const std::vector<std::int64_t> all = gather_integers(collective_, mine, {}, deadline);
   plan.choice.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(current.size()));
   plan.changed = plan.choice != current;
+  forget(plan.choice);
   times_.clear();
   return plan;
 }

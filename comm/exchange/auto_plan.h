@@ -1,5 +1,6 @@
 #pragma once
 // The facts that comm.exchange = "auto" decides on, gathered step by step, and the decision: rank 0's, taken over by all.
+#include <map>
 #include <optional>
 
 #include "comm/exchange/auto_settings.h"
@@ -14,6 +15,14 @@ struct StepTimes {
   double backward_seconds = 0;
   double begun_seconds = 0;            ///< when the step started, by the steady clock
 };
+
+/// The step before which to plan next. Plans are due before steps 0, first_plan, twice that and so on until a distance would exceed `replan_every`, then at that
+/// distance: a run that goes on from a checkpoint plans at the same steps. Pure. `last`: the step of the last plan or of the checkpoint.
+PANTHER_COMM_API std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings);
+
+/// Share of the shortest step that a plan before step `step` may spend on smaller errors (StepProblem::slack): 1 for `settle` steps, then settle / step,
+/// at least 0.05; before step 0, whose budget is small and whose backward nobody knows, 0.05. Early steps change most, and what is late then was computed far from where it is applied. Pure.
+PANTHER_COMM_API double slack_at(std::int64_t step, const AutoSettings& settings);
 
 /// What "auto" chooses from, and the candidate of each bucket that it starts with.
 struct AutoChoices {
@@ -34,21 +43,23 @@ class AutoPlan {
   const std::vector<int>& start() const noexcept { return choices_.start; }
 
   void observe(StepTimes times);
-  /// What training showed of a bucket's residual under a candidate: replaces what was expected.
+  /// What training showed of a bucket's residual under a candidate. It holds for the codec's other ranks or bits in proportion to what was expected of them.
   void observe_residual(std::size_t bucket, int candidate, double ratio);
 
   /// Before step `step` (committed steps so far, the same on all ranks).
   bool due(std::int64_t step) const noexcept;
-  /// All ranks together: the new choice. `why` is rank 0's.
+  /// All ranks together: the new choice. `why` is rank 0's. The buckets hold what was decoded last: plans after the first try codecs on it.
   StepPlan decide(std::int64_t step, const std::vector<int>& current, Deadline deadline);
   /// A plan that came from a checkpoint: the next one is due replan_every steps later.
   void resumed(std::int64_t step) noexcept { last_ = step; }
 
-  /// The problem as it stands, for reports.
-  StepProblem problem(const std::vector<int>& current) const;
+  /// The problem as it stands before step `step`.
+  StepProblem problem(std::int64_t step, const std::vector<int>& current) const;
 
  private:
   void measure(Deadline deadline);
+  void try_codecs(const std::vector<int>& current);
+  void forget(const std::vector<int>& choice);
   void add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets);
 
   Collective& collective_;
@@ -57,11 +68,19 @@ class AutoPlan {
   AutoSettings automatic_;
   AutoChoices choices_;
   Device device_;
+  std::vector<Bucket> plan_;
+  std::vector<TensorView> buckets_;
   LinkRate link_;
-  std::vector<std::vector<CodecOption>> options_;  ///< by bucket and candidate
+  std::int64_t link_step_ = 0;                     ///< when link_ was measured
+  std::vector<std::vector<CodecOption>> options_;  ///< by bucket and candidate; errors as expected before any step
+  std::vector<double> weights_;                    ///< by bucket
+  std::vector<std::map<std::string, double>> measured_;  ///< by bucket and codec: measured over expected errors; 0: nothing was
   std::vector<StepTimes> times_;                   ///< of the last steps
   std::optional<std::int64_t> last_;               ///< step of the last plan
 };
+
+/// Elements of a bucket that lossy codecs compress: those of matrices that are not spared.
+PANTHER_COMM_API std::int64_t compressible_elements(const Bucket& bucket, const CodecSettings& settings);
 
 /// The options of one bucket: bytes and rounds of what the codec plans, mean of two steps (powersgd alternates). `seconds_per_element` by candidate; a
 /// negative one is not admissible.

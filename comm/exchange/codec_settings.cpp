@@ -82,10 +82,12 @@ std::uint64_t settings_digest(const HierarchyConfig& config) {
 
 void AutoSettings::fields(FieldVisitor& v) {
   v.field("error_budget", error_budget, {.help = "|residual| / |gradient| that a codec may have: 0 allows exact codecs and half", .min = 0, .max = 1e6});
+  v.field("start_budget", start_budget, {.help = "the same for the first first_plan steps, in which gradients are large and residuals would come late", .min = 0, .max = 1e6});
   v.field("candidates", candidates, {.help = "codecs to choose from: none, half, quantize-BITS, powersgd-RANK, powersgd-RANK-alternating, sign, top_k, random_k, srht, count_sketch, row_sparse"});
   v.field("plan", plan, {.help = "no choice: this candidate for all buckets, or one for each, separated by commas (reproducible runs)"});
-  v.field("first_plan", first_plan, {.help = "steps on half that are timed before the first plan", .min = 1, .max = 1e9});
-  v.field("replan_every", replan_every, {.help = "steps between plans", .min = 1, .max = 1e12});
+  v.field("first_plan", first_plan, {.help = "steps within start_budget that are timed before the first plan within error_budget", .min = 1, .max = 1e9});
+  v.field("settle", settle, {.help = "steps in which plans may double the shortest step to lose less; then the share falls as 1 / step, to a twentieth", .min = 1, .max = 1e9});
+  v.field("replan_every", replan_every, {.help = "steps between plans, at most: as many as there were, until there are so many", .min = 1, .max = 1e12});
   v.field("link_mbit", link_mbit, {.help = "plan for a link of this rate; 0: measure it (a dry run then shows plans for several)", .unit = "Mb/s", .min = 0, .max = 1e9});
 }
 

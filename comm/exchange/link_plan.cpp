@@ -15,7 +15,10 @@ StepPlan plan_for_link(const BucketPlan& plan, const ExchangeConfig& config, con
     problem.candidates.push_back(candidate.name);
     seconds.push_back(codec_seconds_per_element(candidate, kernels, allocator, {}, ranks));
   }
-  for (const Bucket& bucket : plan.buckets) problem.buckets.push_back({.options = options_of(bucket, candidates, seconds, allocator, ranks)});
+  for (const Bucket& bucket : plan.buckets) {
+    problem.buckets.push_back({.options = options_of(bucket, candidates, seconds, allocator, ranks),
+                               .weight = static_cast<double>(compressible_elements(bucket, config.settings))});
+  }
   if (names != nullptr) *names = problem.candidates;
   return plan_step(problem);
 }

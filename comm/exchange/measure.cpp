@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "comm/gather_integers.h"
@@ -44,6 +45,46 @@ class Probe {
   Device device_;
 };
 
+/// A codec in a world whose ranks all send the same.
+class CodecAlone {
+ public:
+  CodecAlone(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, const CodecLayout& layout)
+      : kernels_(kernels), ranks_(layout.ranks), codec_(codec_registry().at(candidate.codec).make(layout, candidate.settings, allocator)) {}
+
+  /// Encodes and decodes what the bucket holds; the sums of all_reduces are missing. Gives the seconds it took.
+  double step(std::int64_t number) {
+    double seconds = 0;
+    const std::vector<Stage> stages = codec_->plan(number);
+    for (std::size_t s = 0; s < stages.size(); ++s) {
+      const CodecCall call{kernels_, {}, number};
+      Clock::time_point begin = Clock::now();
+      TensorView wire = codec_->encode(s, call);
+      seconds += seconds_since(begin);
+      if (stages[s].kind == Stage::Kind::all_gather) {
+        const auto bytes = static_cast<std::size_t>(wire.bytes());
+        gathered_.resize(bytes * static_cast<std::size_t>(ranks_));
+        for (int rank = 0; rank < ranks_; ++rank) std::memcpy(gathered_.data() + bytes * static_cast<std::size_t>(rank), wire.data, bytes);
+        wire = TensorView(gathered_.data(), wire.dtype, {wire.numel() * ranks_});
+      }
+      begin = Clock::now();
+      codec_->decode(s, wire, call);
+      seconds += seconds_since(begin);
+    }
+    codec_->commit();
+    return seconds;
+  }
+
+ private:
+  const KernelSet& kernels_;
+  int ranks_;
+  std::unique_ptr<Codec> codec_;
+  std::vector<std::byte> gathered_;
+};
+
+CodecLayout layout_of_matrix(const TensorView& bucket, std::int64_t rows, std::int64_t columns, int ranks) {
+  return {.bucket = bucket, .members = {{.name = "probe", .numel = rows * columns, .rows = rows, .columns = columns}}, .rank = 0, .ranks = ranks};
+}
+
 }  // namespace
 
 LinkRate measure_link(Collective& collective, Allocator& allocator, Device device, Deadline deadline) {
@@ -75,33 +116,37 @@ double codec_seconds_per_element(const Candidate& candidate, const KernelSet& ke
   if (device.kind != DeviceKind::cpu) return candidate.codec == "none" || candidate.codec == "half" ? 0 : -1;
   const Workspace memory(allocator, static_cast<std::size_t>(kNumel) * sizeof(float), device, {});
   const TensorView bucket(memory.data(), DType::f32, {kNumel}, device);
-  const CodecLayout layout{.bucket = bucket, .members = {{.name = "probe", .numel = kNumel, .rows = kSide, .columns = kSide}}, .rank = 0, .ranks = ranks};
-  const std::unique_ptr<Codec> codec = codec_registry().at(candidate.codec).make(layout, candidate.settings, allocator);
-  std::vector<std::byte> gathered;
+  CodecAlone codec(candidate, kernels, allocator, layout_of_matrix(bucket, kSide, kSide, ranks));
   double least = 0;
   for (std::int64_t step = 0; step < 4; ++step) {
     for (std::int64_t i = 0; i < kNumel; ++i) bucket.as<float>()[i] = static_cast<float>(static_cast<double>(mix64(1, static_cast<std::uint64_t>(i)) >> 40) * 0x1p-23 - 1);
-    double seconds = 0;
-    const std::vector<Stage> stages = codec->plan(step);
-    for (std::size_t s = 0; s < stages.size(); ++s) {
-      const CodecCall call{kernels, {}, step};
-      Clock::time_point begin = Clock::now();
-      TensorView wire = codec->encode(s, call);
-      seconds += seconds_since(begin);
-      if (stages[s].kind == Stage::Kind::all_gather) {
-        const auto bytes = static_cast<std::size_t>(wire.bytes());
-        gathered.resize(bytes * static_cast<std::size_t>(ranks));
-        for (int rank = 0; rank < ranks; ++rank) std::memcpy(gathered.data() + bytes * static_cast<std::size_t>(rank), wire.data, bytes);
-        wire = TensorView(gathered.data(), wire.dtype, {wire.numel() * ranks});
-      }
-      begin = Clock::now();
-      codec->decode(s, wire, call);
-      seconds += seconds_since(begin);
-    }
-    codec->commit();
+    const double seconds = codec.step(step);
     if (step == 1 || (step > 1 && seconds < least)) least = seconds;  // the first one touches its memory for the first time
   }
   return least / static_cast<double>(kNumel);
+}
+
+double residual_on(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, const TensorView& matrix) {
+  constexpr std::int64_t kMost = 1 << 20, kSteps = 4;
+  const std::int64_t columns = matrix.shape[1], rows = std::clamp<std::int64_t>(kMost / std::max<std::int64_t>(columns, 1), 1, matrix.shape[0]), numel = rows * columns;
+  const float* gradient = matrix.as<float>();
+  double squared = 0;
+  for (std::int64_t i = 0; i < numel; ++i) squared += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
+  if (!(squared > 0) || !std::isfinite(squared)) return -1;
+  const Workspace memory(allocator, static_cast<std::size_t>(numel) * sizeof(float), {}, {});
+  const TensorView bucket(memory.data(), DType::f32, {numel});
+  Candidate alone = candidate;
+  alone.settings.error_feedback = false;
+  CodecAlone codec(alone, kernels, allocator, layout_of_matrix(bucket, rows, columns, 1));
+  for (std::int64_t step = 0; step < kSteps; ++step) {
+    std::memcpy(bucket.data, gradient, static_cast<std::size_t>(numel) * sizeof(float));
+    codec.step(step);
+  }
+  double lost = 0;
+  for (std::int64_t i = 0; i < numel; ++i) lost += std::pow(static_cast<double>(gradient[i]) - static_cast<double>(bucket.as<float>()[i]), 2);
+  constexpr double kWorst = 0.99;
+  const double error = std::min(kWorst, std::sqrt(lost / squared));
+  return error / (1 - error);
 }
 
 }  // namespace panther::comm

@@ -14,4 +14,9 @@ PANTHER_COMM_API LinkRate measure_link(Collective& collective, Allocator& alloca
 /// the candidate has no kernels for `device` or does not apply to such a matrix.
 PANTHER_COMM_API double codec_seconds_per_element(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, Device device, int ranks);
 
+/// |residual| / |gradient| to expect of this codec in training where gradients are like `matrix` (rows x columns, f32, host; the first 2^20 elements of it at most): e / (1 - e), e being
+/// the relative error of the last of four steps on it without error feedback, after which warm starts have settled. 0 where it lost nothing; negative where nothing can be
+/// told (zeros, nan).
+PANTHER_COMM_API double residual_on(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, const TensorView& matrix);
+
 }  // namespace panther::comm

@@ -4,6 +4,10 @@
 // Model of a step (docs/codecs.md, "Planning"): backward ends at `backward_seconds`; bucket i is complete at `ready_seconds` and one thread
 // carries the buckets in order, so bucket i starts at max(ready_i, end of bucket i - 1) and takes encode + rounds x latency + bytes / rate +
 // decode. What is left after backward is exposed. Where the codecs' arithmetic takes cores that backward uses, it delays backward by as much.
+//
+// The shortest step is not the aim: a link that is idle behind backward carries more bits for nothing. Of all choices within the error budget
+// whose step is at most (1 + slack) times the shortest, the one that loses least is taken: the smallest mean of the buckets' errors, each
+// weighted with the gradients that the error concerns.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,6 +35,7 @@ struct BucketProblem {
   double ready_seconds = 0;            ///< after the start of the step
   std::vector<CodecOption> options = {};    ///< one per candidate
   int current = -1;                    ///< the candidate in use; -1: none yet
+  double weight = 1;                   ///< elements that a lossy codec would compress here: the share of this bucket's error in the step's
 };
 
 struct StepProblem {
@@ -40,12 +45,14 @@ struct StepProblem {
   double backward_seconds = 0;         ///< from the start of the step to the end of backward
   double contention = 1;               ///< of codecs' seconds before the end of backward, the share that delays backward: 1 on a busy CPU, 0 beside a GPU
   double error_budget = 0;             ///< options with a larger error are not taken
-  double hysteresis = 0.1;             ///< the current choice stays unless another step is faster by this share
+  double slack = 0.05;                 ///< of the shortest step, what may be spent on smaller errors
+  double hysteresis = 0.1;             ///< the current choice stays unless another makes the step shorter or its error smaller by this share
 };
 
 struct StepPrediction {
   double step_seconds = 0;
   double exposed_seconds = 0;
+  double error = 0;                    ///< weighted mean of the buckets' errors
   std::int64_t bytes_sent = 0;
   std::vector<double> end_seconds;     ///< by bucket
 };
@@ -59,8 +66,9 @@ struct StepPlan {
 
 PANTHER_COMM_API StepPrediction predict_step(const StepProblem& problem, const std::vector<int>& choice);
 
-/// The fastest choice within the budget: coordinate descent from every uniform choice, first candidates first among equals. Throws
-/// InvalidArgument when a bucket has no admissible option within the budget or the problem's sizes do not fit.
+/// The choice within the budget that loses least in at most (1 + slack) times the shortest step: coordinate descent from every uniform choice finds the
+/// shortest step, then buckets change, one or two at a time, while that makes the error smaller and the step stays within the slack; first candidates
+/// first among equals. Throws InvalidArgument when a bucket has no admissible option within the budget or the problem's sizes do not fit.
 PANTHER_COMM_API StepPlan plan_step(const StepProblem& problem);
 
 }  // namespace panther::comm

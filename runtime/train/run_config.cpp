@@ -68,7 +68,7 @@ void check_automatic_exchange(const LoadedConfig& loaded) {
   if (!settings.plan.empty()) return check_candidates(loaded, "comm.auto.plan", split_names(settings.plan));
   check_candidates(loaded, "comm.auto.candidates", settings.candidates);
   PANTHER_REQUIRE(std::find(settings.candidates.begin(), settings.candidates.end(), "half") != settings.candidates.end(), loaded.origin.at("comm.auto.candidates"),
-                  " must hold half: training starts with it while the link is measured");
+                  " must hold half: it is within every error budget");
 }
 
 void check_contradictions(const LoadedConfig& loaded) {

@@ -61,7 +61,7 @@ class Train(Job):
 
     def test_auto_plans_for_a_slow_link_and_trains_alike(self):
         self.train("exact", ranks=2, steps=40)
-        small = ("--set", "comm.exchange=auto", "--set", "comm.codec.min_numel=64", "--set", "comm.auto.first_plan=3", "--set", "comm.auto.link_mbit=0.5")
+        small = ("--set", "comm.exchange=auto", "--set", "comm.codec.min_numel=64", "--set", "comm.auto.first_plan=3", "--set", "comm.auto.settle=1", "--set", "comm.auto.link_mbit=0.5")
         done = self.train("auto", *small, ranks=2, steps=40)
         self.assertRegex(done.stdout + done.stderr, r"exchange plan .*(powersgd|quantize)")
         self.assertLess(abs(self.losses("auto")[-1] - self.losses("exact")[-1]), 0.15)
