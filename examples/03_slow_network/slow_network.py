@@ -10,7 +10,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "examples" / "01_sketched_gpt")]
 
-from bench import PANTHER, PEERS, PYTHON, library_path, metric  # noqa: E402
+from bench import metric  # noqa: E402
+from curves import curve_of, join_text, train, train_peer  # noqa: E402
 from network import Link  # noqa: E402
 from plot import line_plot  # noqa: E402
 
@@ -25,39 +26,33 @@ PEER_FORMS = {"PyTorch DDP": ["--hook", "none"], "PyTorch DDP, PowerSGD": ["--ho
 POINTS = 12
 
 
-def train(link, a, name, options, steps):
-    """(metrics of every step and evaluation, in order)"""
-    command = [PANTHER, "train", HERE / "train.toml", "--set", f"run.dir={a.out}/runs", "--set", f"run.name={name}", "--set", f"data.path={a.text}",
-               "--set", f"train.steps={steps}", "--set", f"train.eval_every={max(1, steps // POINTS)}", *options]
-    link.run_all(command)
-    return [json.loads(line) for line in (a.out / "runs" / name / "metrics.jsonl").read_text().splitlines()]
+def train_form(link, a, name, options, steps):
+    return train(link, HERE / "train.toml", a.out / "runs", name,
+                 ["--set", f"data.path={a.text}", "--set", f"train.steps={steps}", "--set", f"train.eval_every={max(1, steps // POINTS)}", *options])
 
 
-def curve_of(entries):
-    """[(seconds of training, validation loss)]"""
-    seconds, points = 0.0, []
-    for entry in entries:
-        seconds += entry.get("perf/step_time_s", 0.0)
-        if "val/loss" in entry:
-            points.append((seconds, entry["val/loss"]))
-    return points
+def steps_within(seconds, probe):
+    """Steps that fit into `seconds` when a run begins with steps of the `probe`'s times and goes on like its last ones."""
+    spent = 0.0
+    for done, taken in enumerate(probe):
+        if spent + taken > seconds:
+            return done
+        spent += taken
+    return len(probe) + int((seconds - spent) / statistics.median(probe[-5:]))
 
 
 def ours(link, a, form, options):
     name = form.replace(", ", "_")
-    probe = train(link, a, f"{name}_probe", options, a.probe if "auto" in form else 6)
-    tail = [entry["perf/step_time_s"] for entry in probe if "perf/step_time_s" in entry][-5:]
-    steps = max(POINTS, int(a.seconds / statistics.median(tail)))
-    entries = train(link, a, name, options, steps)
+    probe = train_form(link, a, f"{name}_probe", options, a.probe if "auto" in form else 6)
+    steps = max(POINTS, steps_within(a.seconds, [entry["perf/step_time_s"] for entry in probe if "perf/step_time_s" in entry]))
+    entries = train_form(link, a, name, options, steps)
     step_times = [entry["perf/step_time_s"] for entry in entries if "perf/step_time_s" in entry]
     return {"form": form, "steps": steps, "step_ms": 1e3 * statistics.median(step_times), "bytes": metric(a.out / "runs" / name, "comm/bytes", 0)[-1],
             "curve": curve_of(entries)}
 
 
 def peer(link, a, form, options):
-    command = ["env", f"LD_LIBRARY_PATH={library_path()}", PYTHON, PEERS / "gpt_torch.py", "--threads", 1, "--batch", 8, "--warmup", 0, "--data", a.text,
-               "--val-fraction", 0.1, "--steps", 100000, "--seconds", a.seconds, "--eval-every", 10, *options]
-    line = json.loads(link.run_all(command).splitlines()[-1])
+    line = train_peer(link, a.text, a.seconds, options, eval_every=2 if "none" in options else 10)
     return {"form": form, "steps": len(line["steps_ms"]), "step_ms": line["step_ms"], "bytes": None,
             "curve": [(seconds, loss) for _, seconds, loss in line["curve"]]}
 
@@ -68,13 +63,6 @@ def table(results):
         sent = "" if r["bytes"] is None else f"{r['bytes'] / 1e6:.2f} MB"
         lines.append(f"| {r['form']} | {r['step_ms']:.1f} | {r['steps']} | {sent} | {r['curve'][-1][1]:.3f} |")
     return "\n".join(lines) + "\n"
-
-
-def join_text(folder, file):
-    """One file of all text: it is split by position, so every form and the peers hold out the same part."""
-    paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-    file.write_bytes(b"\n".join(path.read_bytes() for path in paths))
-    return file
 
 
 def main():

@@ -3,10 +3,11 @@
     tests/bench/exchange.py [--cases mlp,gpt] [--rates 25mbit,100mbit,1gbit,none] [--hosts 2] [--rounds 3] [--contenders a,b] (root: it makes namespaces)
 Every rank has one thread and a network namespace of its own. One JSON line per case, rate and number of hosts: for each contender the median step, bytes per
 rank and step by our ledger, loss of the last steps; and the ratios of its step to that of every reference (DDP's forms and ours on `half`), paired by round,
-with a 95 % interval.
+with a 95 % interval. `regret`: of each form of auto, its step over the shortest of the fixed codecs in the same round.
 
-Contenders: ddp, ddp-fp16, ddp-powersgd (rank 4, one bucket); none, half, quantize (4 bits), powersgd (rank 4), auto on the dense model; sketched,
-sketched-half, sketched-quantize: the hidden layers (mlp) or blocks (gpt) sketched with R = 16."""
+Contenders: ddp, ddp-fp16, ddp-powersgd (rank 4, one bucket); none, half, quantize (4 bits), quantize-1, quantize-2, powersgd (rank 4), powersgd-1 on the dense model; auto (the plan
+of the first steps, which spends time on small errors) and auto-settled (the plan it comes to after some hundred steps, at once: comm.auto.settle = 1); sketched, sketched-half,
+sketched-quantize: the hidden layers (mlp) or blocks (gpt) sketched with R = 16."""
 import argparse
 import json
 import signal
@@ -22,8 +23,12 @@ OURS = {  # name: (sketch size, settings)
     "none": (0, []),
     "half": (0, ["--set", "comm.exchange=half"]),
     "quantize": (0, QUANTIZE),
+    "quantize-1": (0, [*QUANTIZE[:2], "--set", "comm.codec.bits=1"]),
+    "quantize-2": (0, [*QUANTIZE[:2], "--set", "comm.codec.bits=2"]),
     "powersgd": (0, ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=4"]),
+    "powersgd-1": (0, ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=1"]),
     "auto": (0, ["--set", "comm.exchange=auto"]),
+    "auto-settled": (0, ["--set", "comm.exchange=auto", "--set", "comm.auto.settle=1"]),
     "sketched": (16, []),
     "sketched-half": (16, ["--set", "comm.exchange=half"]),
     "sketched-quantize": (16, [*QUANTIZE, "--set", "comm.codec.compress_sketched=true"]),
@@ -31,15 +36,15 @@ OURS = {  # name: (sketch size, settings)
 REFERENCES = [*PEER, "half"]
 CASES = {"mlp": (mlp_config, "mlp_torch.py"), "gpt": (gpt_config, "gpt_torch.py")}
 BATCH = 8
-# Steps before the clock: PowerSGD starts at its third, `auto` measures and plans first.
-WARM_UP = {"auto": 60}
+# Steps before the clock: PowerSGD starts at its third, `auto` measures and plans first and plans again before steps 8, 16, 32 and 64.
+WARM_UP = {"auto": 33, "auto-settled": 33}
 # What a step of the dense model sends in f32, megabits: so that slow contenders get fewer steps.
 DENSE_MEGABITS = {"mlp": 60, "gpt": 104}
 
 
 def steps_of(contender, case, link, a):
     bits = link.bits_per_second()
-    heavy = contender in ("ddp", "ddp-fp16", "none", "half") and bits
+    heavy = contender in ("ddp", "ddp-fp16", "none", "half", "quantize") and bits
     return max(4, min(a.steps, int(20 / (DENSE_MEGABITS[case] * 1e6 / bits)))) if heavy else a.steps
 
 
@@ -72,6 +77,11 @@ def compare(link, folder, case, contenders, a):
         for reference in REFERENCES:
             if reference in runs and reference != contender:
                 figures[contender][f"over_{reference}"] = interval([r["step_ms"] / s["step_ms"] for r, s in zip(rounds, runs[reference])])
+    fixed = [name for name, (size, _) in OURS.items() if name in runs and size == 0 and not name.startswith("auto")]
+    for name in ("auto", "auto-settled") if fixed else ():
+        if name in runs:
+            best = [min(runs[other][i]["step_ms"] for other in fixed) for i in range(a.rounds)]
+            figures[name]["regret"] = interval([r["step_ms"] / shortest for r, shortest in zip(runs[name], best)])
     report(bench="exchange", case=case, rate=link.rate, hosts=len(link.spaces), rounds=a.rounds, steps=a.steps, contenders=figures)
 
 
@@ -81,7 +91,7 @@ def main():
     parser.add_argument("--rates", default="25mbit,100mbit,1gbit,none")
     parser.add_argument("--hosts", default="2")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--contenders", default=",".join([*PEER, *OURS]))
     a = parser.parse_args()
     contenders = a.contenders.split(",")

@@ -17,6 +17,7 @@ CONTENDERS = {
     "powersgd": ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=4"],
     "powersgd-1": ["--set", "comm.exchange=powersgd", "--set", "comm.codec.rank=1"],
     "auto": ["--set", "comm.exchange=auto", "--set", "comm.auto.link_mbit=25"],
+    "auto-settled": ["--set", "comm.exchange=auto", "--set", "comm.auto.link_mbit=25", "--set", "comm.auto.settle=1"],
 }
 
 

@@ -136,7 +136,7 @@ def main():
             first_step_s = time.perf_counter() - PROCESS_START
         if a.eval_every and (step + 1) % a.eval_every == 0 and rank == 0:
             curve.append((step + 1, sum(times), validation_loss(net, held_out, a)))
-        if a.seconds and world > 1 and (step + 1) % 10 == 0:
+        if a.seconds and world > 1 and (step + 1) % (a.eval_every or 10) == 0:
             over = torch.tensor([float(sum(times) > a.seconds)])
             torch.distributed.all_reduce(over)
             if over.item() > 0:
