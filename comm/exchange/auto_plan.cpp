@@ -115,14 +115,13 @@ AutoPlan::AutoPlan(Collective& collective, const KernelSet& kernels, Allocator& 
   measure(deadline);
   plan_ = plan.buckets;
   buckets_ = buckets;
-  add_options(plan, buckets);
+  add_options(plan);
 }
 
-void AutoPlan::add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets) {
+void AutoPlan::add_options(const BucketPlan& plan) {
   std::vector<double> seconds;
   for (const Candidate& candidate : choices_.candidates) {
-    const bool usable = buckets.empty() || device_.kind == DeviceKind::cpu || !touches_matrices_alone(candidate);
-    seconds.push_back(usable ? codec_seconds_per_element(candidate, kernels_, allocator_, device_, collective_.size()) : -1);
+    seconds.push_back(codec_seconds_per_element(candidate, kernels_, allocator_, device_, collective_.size()));
   }
   for (const Bucket& bucket : plan.buckets) {
     options_.push_back(options_of(bucket, choices_.candidates, seconds, allocator_, collective_.size()));

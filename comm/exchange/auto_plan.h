@@ -60,7 +60,7 @@ class AutoPlan {
   void measure(Deadline deadline);
   void try_codecs(const std::vector<int>& current);
   void forget(const std::vector<int>& choice);
-  void add_options(const BucketPlan& plan, const std::vector<TensorView>& buckets);
+  void add_options(const BucketPlan& plan);
 
   Collective& collective_;
   const KernelSet& kernels_;

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "comm/exchange/host_state.h"
+#include "comm/exchange/lane.h"
 #include "comm/gather_integers.h"
 #include "core/error.h"
 #include "kernels/philox.h"
@@ -45,40 +47,50 @@ class Probe {
   Device device_;
 };
 
-/// A codec in a world whose ranks all send the same.
+/// A codec in a world whose ranks all send the same. A device is waited for on both sides of what is timed.
 class CodecAlone {
  public:
   CodecAlone(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, const CodecLayout& layout)
-      : kernels_(kernels), ranks_(layout.ranks), codec_(codec_registry().at(candidate.codec).make(layout, candidate.settings, allocator)) {}
+      : kernels_(kernels), allocator_(allocator), ranks_(layout.ranks), lane_(make_lane(layout.bucket.device, 1)), codec_(codec_registry().at(candidate.codec).make(layout, candidate.settings, allocator)) {}
 
   /// Encodes and decodes what the bucket holds; the sums of all_reduces are missing. Gives the seconds it took.
   double step(std::int64_t number) {
     double seconds = 0;
     const std::vector<Stage> stages = codec_->plan(number);
     for (std::size_t s = 0; s < stages.size(); ++s) {
-      const CodecCall call{kernels_, {}, number};
-      Clock::time_point begin = Clock::now();
-      TensorView wire = codec_->encode(s, call);
-      seconds += seconds_since(begin);
-      if (stages[s].kind == Stage::Kind::all_gather) {
-        const auto bytes = static_cast<std::size_t>(wire.bytes());
-        gathered_.resize(bytes * static_cast<std::size_t>(ranks_));
-        for (int rank = 0; rank < ranks_; ++rank) std::memcpy(gathered_.data() + bytes * static_cast<std::size_t>(rank), wire.data, bytes);
-        wire = TensorView(gathered_.data(), wire.dtype, {wire.numel() * ranks_});
-      }
-      begin = Clock::now();
-      codec_->decode(s, wire, call);
-      seconds += seconds_since(begin);
+      const CodecCall call{kernels_, lane_->stream(), number, lane_.get()};
+      TensorView wire;
+      seconds += timed([&] { wire = codec_->encode(s, call); });
+      if (stages[s].kind == Stage::Kind::all_gather) wire = of_all_ranks(wire);
+      seconds += timed([&] { codec_->decode(s, wire, call); });
     }
     codec_->commit();
     return seconds;
   }
 
  private:
+  template <class Body>
+  double timed(const Body& body) const {
+    lane_->synchronize();
+    const Clock::time_point begin = Clock::now();
+    body();
+    lane_->synchronize();
+    return seconds_since(begin);
+  }
+  TensorView of_all_ranks(const TensorView& own) {
+    const std::int64_t numel = own.numel();
+    gathered_ = std::make_unique<Workspace>(allocator_, static_cast<std::size_t>(own.bytes() * ranks_), own.device, lane_->stream());
+    const TensorView all(gathered_->data(), own.dtype, {numel * ranks_}, own.device);
+    for (int rank = 0; rank < ranks_; ++rank) kernels_.cast(own, all.slice(rank * numel, numel), lane_->stream());
+    return all;
+  }
+
   const KernelSet& kernels_;
+  Allocator& allocator_;
   int ranks_;
+  std::unique_ptr<Lane> lane_;
   std::unique_ptr<Codec> codec_;
-  std::vector<std::byte> gathered_;
+  std::unique_ptr<Workspace> gathered_;
 };
 
 CodecLayout layout_of_matrix(const TensorView& bucket, std::int64_t rows, std::int64_t columns, int ranks) {
@@ -112,18 +124,19 @@ LinkRate measure_link(Collective& collective, Allocator& allocator, Device devic
 }
 
 double codec_seconds_per_element(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, Device device, int ranks) {
-  constexpr std::int64_t kSide = 384, kNumel = kSide * kSide;
-  if (device.kind != DeviceKind::cpu) return candidate.codec == "none" || candidate.codec == "half" ? 0 : -1;
-  const Workspace memory(allocator, static_cast<std::size_t>(kNumel) * sizeof(float), device, {});
-  const TensorView bucket(memory.data(), DType::f32, {kNumel}, device);
-  CodecAlone codec(candidate, kernels, allocator, layout_of_matrix(bucket, kSide, kSide, ranks));
+  const std::int64_t side = device.kind == DeviceKind::cpu ? 384 : 2048, numel = side * side;  // launches weigh less there
+  const Workspace memory(allocator, static_cast<std::size_t>(numel) * sizeof(float), device, {});
+  const TensorView bucket(memory.data(), DType::f32, {numel}, device);
+  std::vector<float> values(static_cast<std::size_t>(numel));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(static_cast<double>(mix64(1, i) >> 40) * 0x1p-23 - 1);
+  CodecAlone codec(candidate, kernels, allocator, layout_of_matrix(bucket, side, side, ranks));
   double least = 0;
   for (std::int64_t step = 0; step < 4; ++step) {
-    for (std::int64_t i = 0; i < kNumel; ++i) bucket.as<float>()[i] = static_cast<float>(static_cast<double>(mix64(1, static_cast<std::uint64_t>(i)) >> 40) * 0x1p-23 - 1);
+    set_bytes(bucket, values.data());
     const double seconds = codec.step(step);
     if (step == 1 || (step > 1 && seconds < least)) least = seconds;  // the first one touches its memory for the first time
   }
-  return least / static_cast<double>(kNumel);
+  return least / static_cast<double>(numel);
 }
 
 double residual_on(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, const TensorView& matrix) {
