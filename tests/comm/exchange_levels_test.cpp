@@ -332,13 +332,14 @@ TEST(NodeLevels, AutoSwitchesAmongLeaders) {
     config.checked = true;
     config.automatic.candidates = {"half", "quantize-4"};
     config.automatic.first_plan = kFirstPlan;
+    config.automatic.settle = 1;
     config.automatic.link_mbit = 0.1;  // so slow that no codec's own time matters
     RankExchange world(collective, slots(), config);
     account.run(collective, world, kSteps, [&](int s, const ExchangeReport& report) {
       for (const BucketReport& bucket : report.buckets) switched += s == kSteps - 1 && bucket.codec == "quantize-4" ? 1 : 0;
     });
   });
-  EXPECT_GE(switched, 2 * 3) << "the leaders' buckets with matrices";
+  EXPECT_GE(switched, 2 * 2) << "the leaders' large buckets; a small one may stay exact where that costs a twentieth of the step";
   EXPECT_EQ(switched % 2, 0) << "both leaders alike";
   account.expect_whole(kSteps, kFirstPlan + 1, 1e-3, "auto");
 }

@@ -179,7 +179,7 @@ TEST(CommConfigTest, FieldsSayWhatTheyAre) {
   CommConfig config;
   Notes notes;
   config.fields(notes);
-  EXPECT_EQ(notes.fields.size(), 39u);
+  EXPECT_EQ(notes.fields.size(), 41u);
   std::vector<std::string> exchanges = comm::codec_registry().names();
   exchanges.insert(exchanges.begin(), "auto");
   EXPECT_EQ(notes.fields.at("exchange").choices, exchanges);
