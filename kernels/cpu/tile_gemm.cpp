@@ -32,6 +32,12 @@ const TileKernels* kernels() noexcept {
   return g_forced != nullptr ? g_forced : own;
 }
 
+/// Of whole products; nullptr leaves them to the vendor.
+const TileKernels* product_kernels() noexcept {
+  static const bool taken = tiles_take_products(tile_processor());
+  return taken || g_forced != nullptr ? kernels() : nullptr;
+}
+
 const TileKernels& needed_kernels(const char* who) {
   const TileKernels* const chosen = kernels();
   PANTHER_CHECK(chosen != nullptr, who, " without has_tile_gemm()");
@@ -53,7 +59,7 @@ TileProduct part(const TileProduct& whole, std::int64_t row, std::int64_t rows, 
 Strided strided(const TensorView& view) { return {view.as<const float>(), view.strides[0], view.strides[1]}; }
 
 bool readable(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N) noexcept {
-  return kernels() != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
+  return product_kernels() != nullptr && c_MN.dtype == DType::f32 && a_MK.dtype == DType::f32 && b_KN.dtype == DType::f32 && c_MN.strides[1] == 1 &&
          (bias_N.data == nullptr || bias_N.strides[0] == 1);
 }
 
@@ -68,9 +74,9 @@ enum class TiledAs : std::uint8_t {
   columns,  ///< c stored by columns: as c^T = b^T a^T, or transposed at the end
 };
 
-/// OpenBLAS with its AVX2 kernels is slower where tiles of AVX-512 are chosen at all (tile_form()); AVX2's own tiles are no faster than those.
+/// OpenBLAS with its AVX2 kernels is slower than tiles of AVX-512, with its AVX-512 ones (Intel) it is not; AVX2's own tiles are no faster than those.
 TiledAs tiled_as(const TensorView& a_MK, const TensorView& b_KN, const TensorView& c_MN, const TensorView& bias_N, TileSizes sizes) noexcept {
-  static const bool faster = tile_form(tile_processor()) == TileForm::avx512;
+  static const bool faster = tile_form(tile_processor()) == TileForm::avx512 && tiles_take_products(tile_processor());
   if (!faster || a_MK.shape[1] < kLeastFasterDepth) return TiledAs::nothing;
   const auto fits = [sizes](const TensorView& a, const TensorView& b, const TensorView& c, const TensorView& bias) {
     return readable(a, b, c, bias) && (sizes == TileSizes::all || worthwhile(a, c));

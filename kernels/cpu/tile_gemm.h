@@ -8,12 +8,12 @@
 
 namespace panther::cpu {
 
-/// False where the processor has no AVX2, or is Intel's with AVX-512, for which the vendor's kernels are as wide.
+/// False where the processor has no AVX2.
 PANTHER_KERNELS_API bool has_tile_gemm() noexcept;
 
 /// As KernelSet::gemm. False, with c untouched, when the product is not for this kernel: another dtype, columns of c that are not
-/// adjacent, sizes too small to pay, or no has_tile_gemm(). An element depends on K's blocking alone, never on threads, nor on which
-/// instructions: both forms add the same products in the same order.
+/// adjacent, sizes too small to pay, or a processor whose products are the vendor's (tile_kernels.h). An element depends on K's blocking alone, never
+/// on threads, nor on which instructions: both forms add the same products in the same order.
 PANTHER_KERNELS_API bool tile_gemm(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN,
                                    const TensorView& bias_N);
 

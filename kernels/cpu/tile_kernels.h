@@ -52,11 +52,14 @@ TileProcessor tile_processor() noexcept;
 
 enum class TileForm { none, avx2, avx512 };
 
-/// The vendor's kernels are as wide on Intel's processors with AVX-512; on AMD's (Zen 4, Zen 5) they keep to AVX2.
 constexpr TileForm tile_form(const TileProcessor& processor) noexcept {
-  if (processor.avx512) return processor.amd ? TileForm::avx512 : TileForm::none;
+  if (processor.avx512) return TileForm::avx512;
   return processor.avx2 ? TileForm::avx2 : TileForm::none;
 }
+
+/// Whether tiles take whole products from the vendor's kernels: MKL and OpenBLAS keep to AVX2 on AMD's processors with AVX-512 (Zen 4, Zen 5); on Intel's they
+/// are as wide, as fast at width 256 and up to a quarter faster beyond (docs/performance.md).
+constexpr bool tiles_take_products(const TileProcessor& processor) noexcept { return processor.amd || !processor.avx512; }
 
 /// For tests and benches, on one thread while no product runs: everything of tile_gemm.h takes `kernels` from now on, nullptr the processor's own form again.
 PANTHER_KERNELS_API void force_tile_kernels(const TileKernels* kernels) noexcept;

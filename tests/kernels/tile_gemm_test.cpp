@@ -55,9 +55,11 @@ TEST(TileForm, FollowsTheProcessor) {
   using cpu::TileForm;
   EXPECT_EQ(cpu::tile_form({}), TileForm::none);
   EXPECT_EQ(cpu::tile_form({.avx2 = true}), TileForm::avx2);
-  EXPECT_EQ(cpu::tile_form({.avx2 = true, .amd = true}), TileForm::avx2);
-  EXPECT_EQ(cpu::tile_form({.avx2 = true, .avx512 = true, .amd = true}), TileForm::avx512);
-  EXPECT_EQ(cpu::tile_form({.avx2 = true, .avx512 = true}), TileForm::none);
+  EXPECT_EQ(cpu::tile_form({.avx2 = true, .avx512 = true}), TileForm::avx512);
+  EXPECT_TRUE(cpu::tiles_take_products({.avx2 = true}));
+  EXPECT_TRUE(cpu::tiles_take_products({.avx2 = true, .amd = true}));
+  EXPECT_TRUE(cpu::tiles_take_products({.avx2 = true, .avx512 = true, .amd = true}));
+  EXPECT_FALSE(cpu::tiles_take_products({.avx2 = true, .avx512 = true}));
 }
 
 TEST_F(TileGemm, EveryLayoutAtSizesAroundTheBlocks) {
