@@ -10,13 +10,15 @@ namespace panther::comm {
 
 class Alarm {
  public:
-  Alarm(Allocator& allocator, Device device) : device_(device), memory_(allocator, sizeof(float), device, {}) { pack_kernels(device.kind).clear(memory_.data(), sizeof(float), {}); }
+  Alarm(Allocator& allocator, Device device) : device_(device), kernels_(pack_kernels(device.kind)), memory_(allocator, sizeof(float), device, {}) {
+    kernels_.clear(memory_.data(), sizeof(float), {});
+  }
 
   float* value() const noexcept { return static_cast<float*>(memory_.data()); }
-  void reset(const CodecCall& call) const { pack_kernels(device_.kind).clear(value(), sizeof(float), call.stream); }
+  void reset(const CodecCall& call) const { kernels_.clear(value(), sizeof(float), call.stream); }
   /// Raised by nan or inf in f32 values, or in the scales of a quantised message.
-  void watch(const TensorView& values, const CodecCall& call) const { pack_kernels(device_.kind).watch(values.as<float>(), values.numel(), value(), call.stream); }
-  void watch_scales(const std::byte* packed, std::int64_t blocks, const CodecCall& call) const { pack_kernels(device_.kind).watch_scales(packed, blocks, value(), call.stream); }
+  void watch(const TensorView& values, const CodecCall& call) const { kernels_.watch(values.as<float>(), values.numel(), value(), call.stream); }
+  void watch_scales(const std::byte* packed, std::int64_t blocks, const CodecCall& call) const { kernels_.watch_scales(packed, blocks, value(), call.stream); }
   /// Makes the parts say that the step was not finite, whatever decoding made of them. Before BucketParts::store().
   void spoil(const BucketParts& parts, const CodecCall& call) const {
     if (parts.compressed().empty()) return;
@@ -28,6 +30,7 @@ class Alarm {
 
  private:
   Device device_;
+  const PackKernels& kernels_;
   Workspace memory_;
 };
 

@@ -1,7 +1,6 @@
 #include "comm/exchange/reported_values.h"
 
 #include "kernels/cuda/device_memory.h"
-#include "kernels/pack/pack_kernels.h"
 
 namespace panther::comm {
 namespace {
@@ -11,7 +10,7 @@ bool on_host(Device device) { return device.kind == DeviceKind::cpu; }
 }  // namespace
 
 ReportedValues::ReportedValues(Allocator& allocator, std::size_t count, Device device)
-    : count_(count), device_(device), memory_(allocator, count * sizeof(double), device, {}),
+    : count_(count), device_(device), kernels_(pack_kernels(device.kind)), memory_(allocator, count * sizeof(double), device, {}),
       host_(count == 0 || on_host(device) ? static_cast<double*>(memory_.data()) : static_cast<double*>(pinned_allocate(count * sizeof(double)))) {
   for (std::size_t i = 0; i < count; ++i) host_[i] = 0;
 }
@@ -21,7 +20,7 @@ ReportedValues::~ReportedValues() {
 }
 
 void ReportedValues::clear(const CodecCall& call) const {
-  pack_kernels(device_.kind).clear(memory_.data(), static_cast<std::int64_t>(memory_.bytes()), call.stream);
+  kernels_.clear(memory_.data(), static_cast<std::int64_t>(memory_.bytes()), call.stream);
 }
 
 void ReportedValues::publish(const CodecCall& call) {

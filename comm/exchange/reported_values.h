@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "comm/exchange/codec.h"
+#include "kernels/pack/pack_kernels.h"
 
 namespace panther::comm {
 
@@ -24,6 +25,7 @@ class ReportedValues {
  private:
   std::size_t count_;
   Device device_;
+  const PackKernels& kernels_;
   Workspace memory_;
   volatile double* host_;  // the device writes it at any time
   bool published_ = false;

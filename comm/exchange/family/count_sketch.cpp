@@ -72,7 +72,7 @@ class CountSketchCodec final : public comm::Codec {
         insert_scratch_(allocator, insert_scratch_bytes(parts_, settings), layout.bucket.device, {}),
         chosen_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(std::uint32_t), layout.bucket.device, {}),
         found_(allocator, static_cast<std::size_t>(values_numel_) * sizeof(float), layout.bucket.device, {}),
-        energies_(allocator, static_cast<std::size_t>(settings.sketch_rows), layout.bucket.device),
+        energies_(allocator, static_cast<std::size_t>(settings.sketch_rows) * sizeof(double), layout.bucket.device, {}),
         energy_scratch_(allocator, kEnergyScratch * sizeof(double), layout.bucket.device, {}), alarm_(allocator, layout.bucket.device), rest_until_(parts_.compressed().size(), 0), next_rest_(rest_until_),
         kernels_(pack_kernels(layout.bucket.device.kind)) {}
 
@@ -172,12 +172,13 @@ class CountSketchCodec final : public comm::Codec {
 
   /// True when the smallest of the k found estimates is worth twice the sketch's own error. The host must know: it decides what the next steps send.
   bool heavy(const CountSketch& sketch, const float* cells, std::int64_t k, const comm::CodecCall& call) {
-    energies_.clear(call);
+    auto* energies = static_cast<double*>(energies_.data());
+    kernels_.clear(energies, static_cast<std::int64_t>(energies_.bytes()), call.stream);
     for (std::int64_t row = 0; row < sketch.rows; ++row) {
-      kernels_.add_energy(cells + row * sketch.columns, nullptr, sketch.columns, energies_.at(static_cast<std::size_t>(row)), static_cast<double*>(energy_scratch_.data()),
+      kernels_.add_energy(cells + row * sketch.columns, nullptr, sketch.columns, energies + row, static_cast<double*>(energy_scratch_.data()),
                           call.stream);
     }
-    const auto* read = static_cast<const double*>(call.read_on_host(TensorView(energies_.at(0), DType::f64, {sketch.rows}, parts_.device())));
+    const auto* read = static_cast<const double*>(call.read_on_host(TensorView(energies, DType::f64, {sketch.rows}, parts_.device())));
     std::vector<double> squared(read, read + sketch.rows);
     std::nth_element(squared.begin(), squared.begin() + sketch.rows / 2, squared.end());
     const double error = std::sqrt(squared[static_cast<std::size_t>(sketch.rows / 2)] / static_cast<double>(sketch.columns));
@@ -241,7 +242,7 @@ class CountSketchCodec final : public comm::Codec {
   Workspace insert_scratch_;
   Workspace chosen_;                                 // indices of the values that are sent, part after part
   Workspace found_;                                  // the estimates of one part there
-  comm::ReportedValues energies_;                    // of a sketch's rows
+  Workspace energies_;                               // of a sketch's rows
   Workspace energy_scratch_;
   comm::Alarm alarm_;
   std::vector<std::int64_t> rest_until_;             // step before which a part sends samples and no sketch; the same on all ranks
