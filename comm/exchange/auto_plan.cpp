@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "comm/gather_integers.h"
+#include "comm/exchange/bucket_parts.h"
 #include "comm/exchange/layout.h"
 #include "comm/exchange/link_plan.h"
 #include "core/error.h"
@@ -15,15 +16,6 @@ namespace {
 constexpr std::size_t kTimedSteps = 16;
 /// Steps for which a measured link is believed.
 constexpr std::int64_t kLinkSteps = 64;
-
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words(1);
-  for (const char c : list) {
-    if (c == ',') words.emplace_back();
-    else if (c != ' ') words.back() += c;
-  }
-  return words;
-}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -51,12 +43,9 @@ bool touches_matrices_alone(const Candidate& candidate) { return candidate.codec
 
 }  // namespace
 
-std::int64_t compressible_elements(const Bucket& bucket, const CodecSettings& settings) {
+std::int64_t compressible_elements(const CodecLayout& layout, const CodecSettings& settings) {
   std::int64_t total = 0;
-  for (const BucketMember& member : bucket.members) {
-    const bool spared = member.kind == GradientKind::sketched && !settings.compress_sketched;
-    if (!spared && member.rows > 1 && member.columns > 1 && member.numel >= settings.min_numel) total += member.numel;
-  }
+  for (const CodecMember& member : layout.members) total += is_large_matrix(member, settings) ? member.numel : 0;
   return total;
 }
 
@@ -68,7 +57,7 @@ std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Cand
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     const Candidate& candidate = candidates[c];
     const bool matrices = touches_matrices_alone(candidate);
-    const std::int64_t elements = compressible_elements(bucket, candidate.settings);
+    const std::int64_t elements = compressible_elements(layout, candidate.settings);
     CodecOption option;
     // A codec that finds nothing to compress here is `none` by another name.
     option.admissible = seconds_per_element[c] >= 0 && (!matrices || elements > 0);
@@ -91,19 +80,14 @@ std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Cand
 }
 
 AutoChoices auto_choices(const BucketPlan& plan, const CodecSettings& settings, const AutoSettings& automatic) {
-  AutoChoices choices;
-  if (!automatic.plan.empty()) {
-    const std::vector<std::string> words = words_of(automatic.plan);
-    PANTHER_REQUIRE(words.size() == 1 || words.size() == plan.buckets.size(), "comm.auto.plan names ", words.size(), " codecs and there are ",
-                    plan.buckets.size(), " buckets: give one, or one for each of them");
-    choices.candidates = candidates_of(words, settings);
-    for (std::size_t i = 0; i < plan.buckets.size(); ++i) choices.start.push_back(words.size() == 1 ? 0 : static_cast<int>(i));
+  AutoChoices choices{.candidates = candidates_of(automatic, settings), .start = {}};
+  const std::size_t words = choices.candidates.size(), buckets = plan.buckets.size();
+  if (automatic.plan.empty()) {
+    choices.start.assign(buckets, static_cast<int>(place_of_half(choices.candidates)));
     return choices;
   }
-  choices.candidates = candidates_of(automatic.candidates, settings);
-  const auto half = std::find_if(choices.candidates.begin(), choices.candidates.end(), [](const Candidate& candidate) { return candidate.codec == "half"; });
-  PANTHER_REQUIRE(half != choices.candidates.end(), "comm.auto.candidates must hold half: it is within every error budget");
-  choices.start.assign(plan.buckets.size(), static_cast<int>(half - choices.candidates.begin()));
+  PANTHER_REQUIRE(words == 1 || words == buckets, "comm.auto.plan names ", words, " codecs and there are ", buckets, " buckets: give one, or one for each of them");
+  for (std::size_t i = 0; i < buckets; ++i) choices.start.push_back(words == 1 ? 0 : static_cast<int>(i));
   return choices;
 }
 
@@ -125,9 +109,11 @@ void AutoPlan::add_options(const BucketPlan& plan) {
   }
   for (const Bucket& bucket : plan.buckets) {
     options_.push_back(options_of(bucket, choices_.candidates, seconds, allocator_, collective_.size()));
-    weights_.push_back(static_cast<double>(compressible_elements(bucket, choices_.candidates.front().settings)));
+    weights_.push_back(static_cast<double>(compressible_elements(layout_of(bucket, {}, 0, 1), choices_.candidates.front().settings)));
   }
-  measured_.resize(plan.buckets.size());
+  std::vector<std::string> names;
+  for (const Bucket& bucket : plan.buckets) names.push_back(bucket.members.empty() ? std::string() : bucket.members.front().name);
+  learned_ = LearnedErrors(std::move(names));
 }
 
 void AutoPlan::measure(Deadline deadline) {
@@ -141,9 +127,8 @@ void AutoPlan::observe(StepTimes times) {
 
 void AutoPlan::observe_residual(std::size_t bucket, int candidate, double ratio) {
   if (ratio <= 0 || bucket >= options_.size()) return;
-  const auto c = static_cast<std::size_t>(candidate);
-  const double expected = options_[bucket][c].error;
-  if (expected > 0) measured_[bucket][choices_.candidates[c].codec] = ratio / expected;
+  const double expected = options_[bucket][static_cast<std::size_t>(candidate)].error;
+  if (expected > 0) learned_.observe(bucket, codec_of(candidate), ratio / expected);
 }
 
 std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings) {
@@ -177,15 +162,13 @@ StepProblem AutoPlan::problem(std::int64_t step, const std::vector<int>& current
     for (const StepTimes& times : times_) ready.push_back(times.ready_seconds[i]);
     problem.buckets.push_back({median(std::move(ready)), options_[i], current[i], weights_[i]});
     for (std::size_t c = 0; c < choices_.candidates.size(); ++c) {
-      const auto found = measured_[i].find(choices_.candidates[c].codec);
-      if (found != measured_[i].end() && found->second > 0) problem.buckets.back().options[c].error *= found->second;
+      problem.buckets.back().options[c].error *= learned_.factor(i, choices_.candidates[c].codec);
     }
   }
   return problem;
 }
 
-/// Codecs that training says nothing of now are tried on the largest matrix of each bucket, the middle one of a codec's candidates for all. A trial knows one gradient, not what piles up
-/// from step to step: what training said before, as far as it is remembered, stands where it is worse.
+/// Codecs that training says nothing of now are tried on the largest matrix of each bucket, the middle one of a codec's candidates for all.
 void AutoPlan::try_codecs(const std::vector<int>& current) {
   if (device_.kind != DeviceKind::cpu) return;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
@@ -193,25 +176,24 @@ void AutoPlan::try_codecs(const std::vector<int>& current) {
     const auto largest = std::max_element(plan_[i].members.begin(), plan_[i].members.end(),
                                           [](const BucketMember& a, const BucketMember& b) { return a.rows * a.columns < b.rows * b.columns; });
     const TensorView matrix(static_cast<float*>(buckets_[i].data) + largest->offset, DType::f32, {largest->rows, largest->columns});
-    const std::string& in_use = choices_.candidates[static_cast<std::size_t>(current[i])].codec;
+    const std::string& in_use = codec_of(current[i]);
     for (std::size_t c = 0; c < choices_.candidates.size(); ++c) {
       const Candidate& candidate = choices_.candidates[c];
       const CodecOption& option = options_[i][c];
-      double& factor = measured_[i].try_emplace(candidate.codec, 0).first->second;
-      if (!option.admissible || option.error == 0 || c != middle_of(choices_.candidates, candidate.codec) || (candidate.codec == in_use && factor > 0)) continue;
+      if (!option.admissible || option.error == 0 || c != middle_of(choices_.candidates, candidate.codec)) continue;
+      if (candidate.codec == in_use && learned_.knows(i, in_use)) continue;
       const double ratio = residual_on(candidate, kernels_, allocator_, matrix);
-      if (ratio > 0) factor = std::max(factor, ratio / option.error);
+      if (ratio > 0) learned_.try_out(i, candidate.codec, ratio / option.error);
     }
   }
 }
 
-/// What was measured under codecs that are no longer in use counts less from plan to plan: they get another chance.
-void AutoPlan::forget(const std::vector<int>& choice) {
-  for (std::size_t i = 0; i < choice.size(); ++i) {
-    for (auto& [codec, factor] : measured_[i]) {
-      if (codec != choices_.candidates[static_cast<std::size_t>(choice[i])].codec) factor = std::sqrt(factor);
-    }
-  }
+void AutoPlan::resume(std::int64_t step, const StateSource& get) {
+  last_ = step;
+  if (!automatic_.plan.empty()) return;
+  std::vector<std::string> codecs;
+  for (const Candidate& candidate : choices_.candidates) codecs.push_back(candidate.codec);
+  learned_.load(get, codecs);
 }
 
 StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, Deadline deadline) {
@@ -230,7 +212,9 @@ StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, De
   const std::vector<std::int64_t> all = gather_integers(collective_, mine, {}, deadline);
   plan.choice.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(current.size()));
   plan.changed = plan.choice != current;
-  forget(plan.choice);
+  std::vector<std::string> in_use;
+  for (const int candidate : plan.choice) in_use.push_back(codec_of(candidate));
+  learned_.forget_others(in_use);
   times_.clear();
   return plan;
 }

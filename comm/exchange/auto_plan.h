@@ -1,10 +1,10 @@
 #pragma once
 // The facts that comm.exchange = "auto" decides on, gathered step by step, and the decision: rank 0's, taken over by all.
-#include <map>
 #include <optional>
 
 #include "comm/exchange/auto_settings.h"
 #include "comm/exchange/bucket_plan.h"
+#include "comm/exchange/learned_errors.h"
 #include "comm/exchange/measure.h"
 
 namespace panther::comm {
@@ -50,8 +50,10 @@ class AutoPlan {
   bool due(std::int64_t step) const noexcept;
   /// All ranks together: the new choice. `why` is rank 0's. The buckets hold what was decoded last: plans after the first try codecs on it.
   StepPlan decide(std::int64_t step, const std::vector<int>& current, Deadline deadline);
-  /// A plan that came from a checkpoint: the next one is due replan_every steps later.
-  void resumed(std::int64_t step) noexcept { last_ = step; }
+  /// What was learned of errors, for checkpoints.
+  void save_state(const StateSink& put) const { learned_.save(put); }
+  /// A run whose plan came from a checkpoint after `step` steps: knows what was learned then and plans next where the whole run would have.
+  void resume(std::int64_t step, const StateSource& get);
 
   /// The problem as it stands before step `step`.
   StepProblem problem(std::int64_t step, const std::vector<int>& current) const;
@@ -59,7 +61,7 @@ class AutoPlan {
  private:
   void measure(Deadline deadline);
   void try_codecs(const std::vector<int>& current);
-  void forget(const std::vector<int>& choice);
+  const std::string& codec_of(int candidate) const { return choices_.candidates[static_cast<std::size_t>(candidate)].codec; }
   void add_options(const BucketPlan& plan);
 
   Collective& collective_;
@@ -74,13 +76,13 @@ class AutoPlan {
   std::int64_t link_step_ = 0;                     ///< when link_ was measured
   std::vector<std::vector<CodecOption>> options_;  ///< by bucket and candidate; errors as expected before any step
   std::vector<double> weights_;                    ///< by bucket
-  std::vector<std::map<std::string, double>> measured_;  ///< by bucket and codec: measured over expected errors; 0: nothing was
+  LearnedErrors learned_;
   std::vector<StepTimes> times_;                   ///< of the last steps
   std::optional<std::int64_t> last_;               ///< step of the last plan
 };
 
 /// Elements of a bucket that lossy codecs compress: those of matrices that are not spared.
-PANTHER_COMM_API std::int64_t compressible_elements(const Bucket& bucket, const CodecSettings& settings);
+std::int64_t compressible_elements(const CodecLayout& layout, const CodecSettings& settings);
 
 /// The options of one bucket: bytes and rounds of what the codec plans, mean of two steps (powersgd alternates). `seconds_per_element` by candidate; a
 /// negative one is not admissible.

@@ -1,5 +1,6 @@
 #include "comm/exchange/candidates.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -10,12 +11,12 @@
 namespace panther::comm {
 namespace {
 
-/// Parts between hyphens.
-std::vector<std::string> parts_of(const std::string& name) {
+/// Parts between separators, without spaces.
+std::vector<std::string> parts_of(const std::string& text, char separator) {
   std::vector<std::string> parts(1);
-  for (const char c : name) {
-    if (c == '-') parts.emplace_back();
-    else parts.back() += c;
+  for (const char c : text) {
+    if (c == separator) parts.emplace_back();
+    else if (c != ' ') parts.back() += c;
   }
   return parts;
 }
@@ -32,7 +33,7 @@ std::int64_t number_in(const std::string& name, const std::string& part, std::in
 
 Candidate candidate_of(const std::string& name, const CodecSettings& settings) {
   Candidate candidate{name, name, settings};
-  const std::vector<std::string> parts = parts_of(name);
+  const std::vector<std::string> parts = parts_of(name, '-');
   if (parts.size() == 2 && parts[0] == "quantize") {
     candidate.codec = parts[0];
     candidate.settings.bits = number_in(name, parts[1], 1, 8);
@@ -45,10 +46,15 @@ Candidate candidate_of(const std::string& name, const CodecSettings& settings) {
   return candidate;
 }
 
-std::vector<Candidate> candidates_of(std::span<const std::string> names, const CodecSettings& settings) {
+std::vector<Candidate> candidates_of(const AutoSettings& automatic, const CodecSettings& settings) {
   std::vector<Candidate> candidates;
-  for (const std::string& name : names) candidates.push_back(candidate_of(name, settings));
+  for (const std::string& name : automatic.plan.empty() ? automatic.candidates : parts_of(automatic.plan, ',')) candidates.push_back(candidate_of(name, settings));
+  PANTHER_REQUIRE(!automatic.plan.empty() || place_of_half(candidates) < candidates.size(), "comm.auto.candidates must hold half: it is within every error budget");
   return candidates;
+}
+
+std::size_t place_of_half(const std::vector<Candidate>& candidates) {
+  return static_cast<std::size_t>(std::find_if(candidates.begin(), candidates.end(), [](const Candidate& candidate) { return candidate.codec == "half"; }) - candidates.begin());
 }
 
 double expected_residual(const Candidate& candidate) {

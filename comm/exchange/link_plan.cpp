@@ -1,6 +1,7 @@
 #include "comm/exchange/link_plan.h"
 
 #include "comm/exchange/auto_plan.h"
+#include "comm/exchange/layout.h"
 
 namespace panther::comm {
 
@@ -8,7 +9,7 @@ LinkRate assumed_link(double megabits) { return {.latency_seconds = 1e-4, .bytes
 
 StepPlan plan_for_link(const BucketPlan& plan, const ExchangeConfig& config, const KernelSet& kernels, Allocator& allocator, int ranks, const LinkRate& link,
                        std::vector<std::string>* names) {
-  const std::vector<Candidate> candidates = candidates_of(config.automatic.candidates, config.settings);
+  const std::vector<Candidate> candidates = candidates_of(config.automatic, config.settings);
   StepProblem problem{.link = link, .error_budget = config.automatic.error_budget};
   std::vector<double> seconds;
   for (const Candidate& candidate : candidates) {
@@ -17,7 +18,7 @@ StepPlan plan_for_link(const BucketPlan& plan, const ExchangeConfig& config, con
   }
   for (const Bucket& bucket : plan.buckets) {
     problem.buckets.push_back({.options = options_of(bucket, candidates, seconds, allocator, ranks),
-                               .weight = static_cast<double>(compressible_elements(bucket, config.settings))});
+                               .weight = static_cast<double>(compressible_elements(layout_of(bucket, {}, 0, 1), config.settings))});
   }
   if (names != nullptr) *names = problem.candidates;
   return plan_step(problem);

@@ -73,6 +73,7 @@ void Sender::save_state(const StateSink& put) {
     std::int64_t choice = choice_[i];
     put(plan_name(plan_.buckets[i]), TensorView(&choice, DType::i64, {1}));
   }
+  automatic_->save_state(put);
   carried_.save(put);
 }
 
@@ -87,7 +88,7 @@ void Sender::load_plan(const StateSource& get) {
   }
   choice_ = choice;
   assemble(std::vector<std::unique_ptr<Codec>>(buckets_.size()));
-  automatic_->resumed(step_);
+  automatic_->resume(step_, get);
 }
 
 void Sender::load_state(const StateSource& get) {

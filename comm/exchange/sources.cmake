@@ -17,6 +17,7 @@ set(panther_exchange_sources
   exchange/integrity.cpp
   exchange/lane.cpp
   exchange/layout.cpp
+  exchange/learned_errors.cpp
   exchange/link_plan.cpp
   exchange/low_rank_factors.cpp
   exchange/measure.cpp

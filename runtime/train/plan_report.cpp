@@ -36,6 +36,7 @@ std::string counted(const std::vector<std::string>& names) {
 /// What exchange = "auto" would do: on the link that is set, with its reasons, or on several.
 std::string link_plans(const RunConfig& config, const BuiltModel& built, int world_size) {
   if (config.comm.exchange != comm::kAutomaticExchange || world_size == 1) return {};
+  if (!config.comm.automatic.plan.empty()) return concat("\nexchange plan: ", config.comm.automatic.plan, ", whatever the link (comm.auto.plan)\n");
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> reasons;
   std::vector<double> rates{10, 25, 100, 1000, 10000};

@@ -1,8 +1,5 @@
 #include "runtime/train/run_config.h"
 
-#include <algorithm>
-#include <sstream>
-
 #include "comm/exchange/candidates.h"
 #include "core/error.h"
 
@@ -44,31 +41,15 @@ void RunConfig::fields(FieldVisitor& v) {
 
 namespace {
 
-/// What stands between the commas, without spaces.
-std::vector<std::string> split_names(std::string list) {
-  std::erase(list, ' ');
-  std::istringstream in(list);
-  std::vector<std::string> names;
-  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
-  return names;
-}
-
-/// The names that `key` gives: a misspelt one is said with its place, before anything starts.
-void check_candidates(const LoadedConfig& loaded, const char* key, const std::vector<std::string>& names) {
-  try {
-    comm::candidates_of(names, loaded.config.comm.codec);
-  } catch (const Error& error) {
-    throw Error(error.code(), concat(loaded.origin.at(key), ": ", error.message()));
-  }
-}
-
+/// A misspelt candidate is said with its place, before anything starts.
 void check_automatic_exchange(const LoadedConfig& loaded) {
-  const comm::AutoSettings& settings = loaded.config.comm.automatic;
-  if (loaded.config.comm.exchange != comm::kAutomaticExchange) return;
-  if (!settings.plan.empty()) return check_candidates(loaded, "comm.auto.plan", split_names(settings.plan));
-  check_candidates(loaded, "comm.auto.candidates", settings.candidates);
-  PANTHER_REQUIRE(std::find(settings.candidates.begin(), settings.candidates.end(), "half") != settings.candidates.end(), loaded.origin.at("comm.auto.candidates"),
-                  " must hold half: it is within every error budget");
+  const RunConfig& config = loaded.config;
+  if (config.comm.exchange != comm::kAutomaticExchange) return;
+  try {
+    comm::candidates_of(config.comm.automatic, config.comm.codec);
+  } catch (const Error& error) {
+    throw Error(error.code(), concat(loaded.origin.at(config.comm.automatic.plan.empty() ? "comm.auto.candidates" : "comm.auto.plan"), ": ", error.message()));
+  }
 }
 
 void check_contradictions(const LoadedConfig& loaded) {

@@ -235,6 +235,28 @@ TEST(AutomaticExchange, ResidualsOfACodecThatIsGoneAreAddedToTheNextGradient) {
   });
 }
 
+/// What a planner learned, of a codec's state.
+SavedState learned_in(SavedState state) {
+  std::erase_if(state, [](const auto& entry) { return !entry.first.starts_with("exchange/learned/"); });
+  return state;
+}
+
+TEST(LearnedErrors, TrialsNeverLowerWhatTrainingSaidAndOthersFadeByHalfInLogarithms) {
+  LearnedErrors learned({"a", "b"});
+  EXPECT_EQ(learned.factor(0, "sign"), 1);
+  learned.observe(0, "powersgd", 16);
+  learned.try_out(0, "powersgd", 2);
+  learned.try_out(0, "quantize", 0.25);
+  EXPECT_EQ(learned.factor(0, "powersgd"), 16);
+  EXPECT_EQ(learned.factor(0, "quantize"), 0.25);
+  learned.forget_others({"quantize", "half"});
+  EXPECT_EQ(learned.factor(0, "powersgd"), 4);
+  EXPECT_EQ(learned.factor(0, "quantize"), 0.25);
+  learned.observe(0, "powersgd", 1.5);
+  EXPECT_EQ(learned.factor(0, "powersgd"), 1.5);
+  EXPECT_FALSE(learned.knows(1, "powersgd"));
+}
+
 TEST(AutomaticExchange, ResumesWithThePlanAndBitsThatWereSaved) {
   PerRank<SavedState> states(2);
   PerRank<std::vector<std::vector<double>>> whole(2), resumed(2);
@@ -242,7 +264,10 @@ TEST(AutomaticExchange, ResumesWithThePlanAndBitsThatWereSaved) {
     run_ranks_as_threads(2, [&](Collective& group) {
       SlowLink link(group, kSlow);
       RankExchange world(link, gradients(), automatic());
-      if (second) load(*world.exchange, states[group.rank()]);
+      if (second) {
+        load(*world.exchange, states[group.rank()]);
+        EXPECT_EQ(learned_in(save(*world.exchange)), learned_in(states[group.rank()]));
+      }
       // Plans are due before steps 0, 3, 6 and 12.
       for (std::int64_t number = second ? 7 : 0; number < 11; ++number) {
         if (number == 7 && !second) states.set(group.rank(), save(*world.exchange));
@@ -255,6 +280,7 @@ TEST(AutomaticExchange, ResumesWithThePlanAndBitsThatWereSaved) {
     });
   };
   run(false);
+  EXPECT_FALSE(learned_in(states[0]).empty());  // rank 0 tried codecs before step 3
   run(true);
   for (int rank = 0; rank < 2; ++rank) EXPECT_EQ(resumed[rank], whole[rank]);
 }
