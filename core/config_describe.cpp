@@ -134,6 +134,11 @@ void write_toml(const ListedSection& section, std::string& out) {
   for (const ListedSection& child : section.children) write_toml(child, out);
 }
 
+void collect_values(const ListedSection& section, std::map<std::string, std::string>& values) {
+  for (const ListedField& field : section.fields) values.emplace(field.key, field.value);
+  for (const ListedSection& child : section.children) collect_values(child, values);
+}
+
 std::string limits_text(const ListedField& field) {
   const bool low = std::isfinite(field.info.min), high = std::isfinite(field.info.max);
   std::string text;
@@ -198,6 +203,12 @@ std::string config_to_toml(const VisitFields& visit) {
   std::string out;
   write_toml(list_fields(visit, FieldLister::Elements::of_value), out);
   return out;
+}
+
+std::map<std::string, std::string> config_values(const VisitFields& visit) {
+  std::map<std::string, std::string> values;
+  collect_values(list_fields(visit, FieldLister::Elements::of_value), values);
+  return values;
 }
 
 std::string config_help(const VisitFields& visit) {

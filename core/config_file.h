@@ -38,6 +38,8 @@ PANTHER_CORE_API ConfigOrigin load_config_text(std::string_view text, std::strin
                                                const std::vector<std::string>& overrides, const VisitFields& visit);
 /// The resolved configuration as TOML that loads back to equal values.
 PANTHER_CORE_API std::string config_to_toml(const VisitFields& visit);
+/// The same, each value as TOML by its key ("optim.lr", "sketch[0].match"), for comparing configurations.
+PANTHER_CORE_API std::map<std::string, std::string> config_values(const VisitFields& visit);
 /// Help for people: key, type, default, range or choices, unit, sentence; one key a line.
 PANTHER_CORE_API std::string config_help(const VisitFields& visit);
 /// Machine-readable schema (JSON text) with the same facts.

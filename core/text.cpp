@@ -35,6 +35,15 @@ std::string scaled(double value, double factor, const std::vector<const char*>& 
 
 }  // namespace
 
+std::string join_first(std::vector<std::string> items, std::size_t most, std::string_view separator) {
+  if (items.size() > most) {
+    const std::size_t left = items.size() - most;
+    items.resize(most);
+    items.push_back(concat("and ", left, " more"));
+  }
+  return join(items, separator);
+}
+
 std::string human_bytes(double bytes) { return scaled(bytes, 1024, {" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"}); }
 
 std::string human_count(double count) { return scaled(count, 1000, {"", " k", " M", " G", " T", " P"}); }

@@ -30,6 +30,8 @@ std::string join(const Range& items, std::string_view separator = ", ") {
   return std::move(out).str();
 }
 
+/// The same for at most `most` items; what is left out is counted: `a, b, and 2 more`.
+PANTHER_CORE_API std::string join_first(std::vector<std::string> items, std::size_t most, std::string_view separator = ", ");
 /// Bytes in the largest binary unit that keeps three digits: "512 B", "1.46 MiB".
 PANTHER_CORE_API std::string human_bytes(double bytes);
 /// Counts with a decimal suffix: "812", "3.32 M", "12.9 k".

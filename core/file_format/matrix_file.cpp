@@ -30,14 +30,8 @@ MatrixLayout layout_of(const std::string& what, DType dtype, const std::vector<s
 
 std::string names_of(const SafetensorsFile& file) {
   std::vector<std::string> names;
-  for (const SafetensorsEntry& entry : file.entries()) {
-    if (names.size() == 20) {
-      names.push_back(concat("and ", file.entries().size() - 20, " more"));
-      break;
-    }
-    names.push_back(concat(entry.name, " (", join(entry.shape, " x "), ")"));
-  }
-  return join(names);
+  for (const SafetensorsEntry& entry : file.entries()) names.push_back(concat(entry.name, " (", join(entry.shape, " x "), ")"));
+  return join_first(std::move(names), 20);
 }
 
 const SafetensorsEntry& choose(const SafetensorsFile& file, const std::string& path, const std::string& wanted) {

@@ -67,11 +67,9 @@ HostTensors::HostTensors(const NamedTensors& tensors) {
 
 void load_tensors(const std::filesystem::path& safetensors_file, const NamedTensors& into) {
   const SafetensorsFile file(safetensors_file);
-  std::vector<std::string> lines = differences(file, into);
-  const std::size_t count = lines.size();
-  if (count > kLinesShown) lines.resize(kLinesShown), lines.push_back(concat("and ", count - kLinesShown, " more"));
-  PANTHER_REQUIRE(lines.empty(), "'", safetensors_file.string(), "' does not fit this model, ", count, " of ",
-                  std::max(into.size(), file.entries().size()), " tensors differ:\n  ", join(lines, "\n  "),
+  const std::vector<std::string> lines = differences(file, into);
+  PANTHER_REQUIRE(lines.empty(), "'", safetensors_file.string(), "' does not fit this model, ", lines.size(), " of ",
+                  std::max(into.size(), file.entries().size()), " tensors differ:\n  ", join_first(lines, kLinesShown, "\n  "),
                   "\nuse the configuration that the checkpoint was trained with (config.toml beside it), or another checkpoint");
   for (const auto& [name, tensor] : into) tensor.detach().copy_(tensor_from(*file.find(name)));
 }

@@ -91,10 +91,7 @@ ConversionReport initialise_from_dense(Model& model, const std::vector<std::pair
   const Named by_name(dense.begin(), dense.end());
   Plan plan{by_name};
   plan_module(plan, "", model);
-  constexpr std::size_t kShown = 8;
-  const std::size_t count = plan.problems.size();
-  if (count > kShown) plan.problems.resize(kShown), plan.problems.push_back(concat("and ", count - kShown, " more"));
-  PANTHER_REQUIRE(plan.problems.empty(), "the dense weights do not fit the model: ", join(plan.problems, "; "));
+  PANTHER_REQUIRE(plan.problems.empty(), "the dense weights do not fit the model: ", join_first(plan.problems, 8, "; "));
   for (const auto& action : plan.actions) action();
   for (const auto& [name, tensor] : plan.unused) plan.report.unused.push_back(name);
   return std::move(plan.report);

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "core/error.h"
 
@@ -12,26 +11,11 @@ namespace {
 
 constexpr std::size_t kShown = 5;
 
-/// Value by key of the configuration's TOML; elements of arrays are numbered from 0.
-std::map<std::string, std::string> values_of(RunConfig config) {
-  std::istringstream lines(config_to_toml(config.visitor()));
-  std::map<std::string, std::string> values;
-  std::map<std::string, int> elements;
-  std::string section;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("[[")) {
-      const std::string name = line.substr(2, line.find("]]") - 2);
-      section = concat(name, "[", elements[name]++, "].");
-    } else if (line.starts_with("[")) {
-      section = line.substr(1, line.find(']') - 1) + ".";
-    } else if (const std::size_t equals = line.find(" = "); equals != line.npos) {
-      values[section + line.substr(0, equals)] = line.substr(equals + 3);
-    }
-  }
-  return values;
-}
+using Values = std::map<std::string, std::string>;
 
-std::string said(const std::map<std::string, std::string>& values, const std::string& key) {
+Values values_of(RunConfig config) { return config_values(config.visitor()); }
+
+std::string said(const Values& values, const std::string& key) {
   const auto found = values.find(key);
   return found == values.end() ? std::string("absent") : found->second;
 }
@@ -39,7 +23,7 @@ std::string said(const std::map<std::string, std::string>& values, const std::st
 }  // namespace
 
 std::string model_difference(std::string_view stored_toml, const RunConfig& own) {
-  std::map<std::string, std::string> there, here = values_of(model_settings(own));
+  Values there, here = values_of(model_settings(own));
   try {
     there = values_of(model_settings(load_run_config_text(std::string(stored_toml), "config.toml").config));
   } catch (const Error&) {
@@ -52,8 +36,7 @@ std::string model_difference(std::string_view stored_toml, const RunConfig& own)
   for (const std::string& key : keys) {
     if (said(there, key) != said(here, key)) parts.push_back(concat(key, " is ", said(there, key), " there and ", said(here, key), " here"));
   }
-  if (parts.size() > kShown) parts.resize(kShown), parts.emplace_back("and more");
-  return join(parts, ", ");
+  return join_first(std::move(parts), kShown);
 }
 
 }  // namespace panther::runtime

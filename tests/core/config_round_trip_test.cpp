@@ -78,6 +78,17 @@ TEST(ConfigRoundTrip, SpecialNumbers) {
   EXPECT_TRUE(std::isnan(back[5]));
 }
 
+TEST(ConfigValues, AreTomlByKey) {
+  SampleConfig config = load("seed = 7\n[optim]\nlr = 0.5\n[[sketch]]\nmatch = \"a\"\n[[sketch]]\nmatch = \"b.\\\"*\"\n").config;
+  const auto values = config_values(visit_of(config));
+  EXPECT_EQ(values.at("seed"), "7");
+  EXPECT_EQ(values.at("optim.lr"), "0.5");
+  EXPECT_EQ(values.at("optim.schedule.kind"), "\"constant\"");
+  EXPECT_EQ(values.at("sketch[0].match"), "\"a\"");
+  EXPECT_EQ(values.at("sketch[1].match"), R"("b.\"*")");
+  EXPECT_FALSE(values.contains("sketch[2].match"));
+}
+
 std::uint64_t hash_of(std::string_view text, const std::vector<std::string>& overrides = {}) {
   SampleConfig config = load(text, overrides).config;
   return config_hash(visit_of(config));

@@ -7,6 +7,12 @@
 namespace panther {
 namespace {
 
+TEST(Text, JoinFirstCountsTheRest) {
+  EXPECT_EQ(join_first({}, 2), "");
+  EXPECT_EQ(join_first({"a", "b"}, 2), "a, b");
+  EXPECT_EQ(join_first({"a", "b", "c", "d"}, 2, "; "), "a; b; and 2 more");
+}
+
 TEST(Text, HumanBytesKeepsThreeDigits) {
   EXPECT_EQ(human_bytes(0), "0 B");
   EXPECT_EQ(human_bytes(512), "512 B");
