@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/exit_code.h"
-#include "core/json_text.h"
 #include "core/log.h"
 #include "core/arguments.h"
 #include "runtime/commands/commands.h"
@@ -36,16 +34,6 @@ int dry_run(LoadedConfig loaded, const RankFacts& facts, std::int64_t ranks) {
   const BuiltModel built = build_model(loaded, data.train->shape(), choose_device(loaded.config.device, facts.local_rank));
   std::fputs(plan_report(loaded, data, built, static_cast<int>(std::max<std::int64_t>(ranks, facts.world_size))).c_str(), stdout);
   return kExitDone;
-}
-
-void write_error_file(const RunFolder& folder, int rank, const Error& error) noexcept {
-  try {
-    write_file_atomic(folder.path / "error.json", concat("{\"code\": ", json_quote(error_code_name(error.code())), ", \"rank\": ", rank,
-                                                         ", \"message\": ", json_quote(error.message()), ", \"context\": ",
-                                                         json_quote(error.context()), "}\n"));
-  } catch (const std::exception&) {
-    // The error itself is reported by the main; a folder that cannot be written must not hide it.
-  }
 }
 
 /// Bytes a terminal may misread become '?': an untrained model writes any byte.
@@ -100,7 +88,7 @@ int train_in(const RunFolder& folder, Session& session, const std::string& resum
 }
 
 [[noreturn]] void leave_error(const RunFolder& folder, const Session& session, const Error& error) {
-  write_error_file(folder, session.world.rank(), error);
+  note_error(folder, session.world.rank(), error);
   throw error.with(concat("rank ", session.world.rank(), ", step ", session.step));
 }
 

@@ -1,6 +1,5 @@
 #include "runtime/train/run_folder.h"
 
-
 #include <algorithm>
 #include <ctime>
 #include <optional>
@@ -86,9 +85,21 @@ void prepare_run_folder(const RunFolder& folder, const World& world, const Loade
     fail(ErrorCode::Io, "cannot create the run folder ", folder.path, ": ", failed.message(), "; choose another place with ",
          loaded.origin.at("run.dir"), " (--set run.dir=FOLDER)");
   }
+  fs::remove(folder.error(), failed);
   RunConfig config = loaded.config;
   write_file_atomic(folder.path / "config.toml", config_to_toml(config.visitor()));
   write_file_atomic(folder.path / "env.json", environment_json(world, loaded));
+}
+
+void note_error(const RunFolder& folder, int rank, const Error& error) noexcept {
+  try {
+    const bool consequence = error.code() == ErrorCode::PeerLost || error.code() == ErrorCode::Timeout;
+    if (consequence && fs::exists(folder.error())) return;
+    write_file_atomic(folder.error(), concat("{\"code\": ", json_quote(error_code_name(error.code())), ", \"rank\": ", rank, ", \"message\": ", json_quote(error.message()),
+                                             ", \"context\": ", json_quote(error.context()), "}\n"));
+  } catch (const std::exception&) {
+    // The error itself is reported by the main; a folder that cannot be written must not hide it.
+  }
 }
 
 void announce_run_folder(const RunFolder& folder) {

@@ -1,0 +1,1 @@
+panther_runtime_test(runtime_train_test SOURCES train/run_folder_test.cpp)
