@@ -5,9 +5,9 @@ Every rank has one thread and a network namespace of its own. One JSON line per 
 rank and step by our ledger, loss of the last steps; and the ratios of its step to that of every reference (DDP's forms and ours on `half`), paired by round,
 with a 95 % interval. `regret`: of each form of auto, its step over the shortest of the fixed codecs in the same round.
 
-Contenders: ddp, ddp-fp16, ddp-powersgd (rank 4, one bucket); none, half, quantize (4 bits), quantize-1, quantize-2, powersgd (rank 4), powersgd-1 on the dense model; auto (the plan
-of the first steps, which spends time on small errors) and auto-settled (the plan it comes to after some hundred steps, at once: comm.auto.settle = 1); sketched, sketched-half,
-sketched-quantize: the hidden layers (mlp) or blocks (gpt) sketched with R = 16."""
+Contenders: ddp, ddp-fp16, ddp-powersgd (rank 4, one bucket); none, half, quantize (4 bits), quantize-1, quantize-2, powersgd (rank 4), powersgd-1 on the
+dense model; auto (the plan of the first steps, which spends time on small errors) and auto-settled (the plan it comes to after some hundred steps, at once:
+comm.auto.settle = 1); sketched, sketched-half, sketched-quantize: the hidden layers (mlp) or blocks (gpt) sketched with R = 16."""
 import argparse
 import json
 import signal

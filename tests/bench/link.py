@@ -1,9 +1,9 @@
 """Two ranks in two network namespaces over a throttled link: step times against PyTorch DDP over gloo, bytes against the ledger, overlap.
 
-    tests/bench/link.py [--rates none,1gbit,100mbit] [--cases gpt,mlp,large,backends] [--rounds 3] [--steps 12]      (root: it makes namespaces)
+    tests/bench/link.py [--rates none,1gbit,100mbit] [--cases gpt,mlp,large,long,backends] [--rounds 3] [--steps 12] (root: it makes namespaces)
 Every rank has one thread. One JSON line per figure. Cases: gpt (dense and sketched against DDP's dense), mlp (784-1024-1024-10, the same), large (GPT,
-32 x 128 tokens per rank, bf16 wire, no peer: its exchange is shorter than backward, dense at 1 Gb/s and sketched at 100 Mb/s), backends (this host, no
-throttle: tcp, gloo and Open MPI in turns).
+32 x 128 tokens per rank, bf16 wire, no peer: its exchange is shorter than backward, dense at 1 Gb/s and sketched at 100 Mb/s), long (128 x 128 tokens:
+shorter dense at 100 Mb/s too), backends (this host, no throttle: tcp, gloo and Open MPI in turns).
 
 Overlap, per configuration, from the timelines of both ranks: exposed = from when the last rank ended backward until the last one has all sums, the time in
 which nobody computes; comm = bytes over the rate (without a throttle: time in collectives). efficiency = 1 - exposed / comm, and possible = what it would be
@@ -19,6 +19,7 @@ import sys
 from bench import PANTHER, PEERS, PYTHON, environment, gpt_config, interval, library_path, metric, mlp_config, report, run, scratch
 from network import Link, SentBytes
 
+BYTES_OVER_LEDGER = ("sockets_over_ledger", "retransmitted_over_ledger", "interface_over_ledger")
 # Of a link's rate, what TCP delivers of the payload: 1448 of 1514 bytes.
 TCP_SHARE = 1448 / 1514
 
@@ -41,6 +42,7 @@ MODELS = {
     "gpt": Model("gpt 4x256, 8x128 tokens per rank", gpt_config, 8, ("gpt_torch.py", "--batch", 8), 16),
     "mlp": Model("mlp 784-1024-1024-10, 8 rows per rank", mlp_config, 8, ("mlp_torch.py", "--batch", 8), 16),
     "large": Model("gpt 4x256, 32x128 tokens per rank, bf16 wire", gpt_config, 32, None, 16, ("--set", "comm.exchange=half")),
+    "long": Model("gpt 4x256, 128x128 tokens per rank, bf16 wire", gpt_config, 128, None, 16, ("--set", "comm.exchange=half")),
 }
 
 
@@ -52,7 +54,7 @@ def ours(link, folder, name, model, sketch_size, a):
     ledger = sum(metric(run_folder, "comm/bytes", skip=0))
     return {"step_ms": ms(run_folder, "perf/step_time_s"), "backward_ms": ms(run_folder, "perf/backward_s"), "bytes": metric(run_folder, "comm/bytes")[0],
             "collective_ms": ms(run_folder, "comm/time_s"), "exposed_ms": statistics.median(exposed_ms(run_folder)),
-            "sockets_over_ledger": round(sent.sockets / ledger, 4), "retransmitted_over_ledger": round(sent.retransmitted / ledger, 4), "interface_over_ledger": round(sent.interface / ledger, 4)}
+            **{key: round(counted / ledger, 4) for key, counted in zip(BYTES_OVER_LEDGER, (sent.sockets, sent.retransmitted, sent.interface))}}
 
 
 def exposed_ms(run_folder):
@@ -89,7 +91,7 @@ def overlap(link, rounds, computes):
     return {"step_ms": round(median["step_ms"], 1), "compute_ms": round(compute, 1), "step_over_compute": round(median["step_ms"] / compute, 3),
             "backward_ms": round(median["backward_ms"], 1), "comm_ms": round(comm, 1), "exposed_ms": round(median["exposed_ms"], 2), "bytes": median["bytes"],
             "efficiency": round(1 - median["exposed_ms"] / comm, 3), "possible": round(min(1, median["backward_ms"] / comm), 3),
-            "sockets_over_ledger": [r["sockets_over_ledger"] for r in rounds], "retransmitted_over_ledger": [r["retransmitted_over_ledger"] for r in rounds], "interface_over_ledger": [r["interface_over_ledger"] for r in rounds]}
+            **{key: [r[key] for r in rounds] for key in BYTES_OVER_LEDGER}}
 
 
 def measure(link, folder, case, a):

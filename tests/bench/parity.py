@@ -27,6 +27,7 @@ def codec(name, *settings):
 
 # E4: what error feedback, momentum and the form are worth, each alone.
 NO_FEEDBACK = "error_feedback=false"
+LOCAL = ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0"]
 CONTENDERS |= {
     "powersgd-noef": codec("powersgd", "rank=4", NO_FEEDBACK),
     "powersgd-alternating": codec("powersgd", "rank=4", "alternating=true"),
@@ -46,8 +47,8 @@ CONTENDERS |= {
     "srht": codec("srht", "density=0.05"),
     "srht-noef": codec("srht", "density=0.05", NO_FEEDBACK),
     "count_sketch": codec("count_sketch", "density=0.001"),
-    "local-10": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0"],
-    "local-10-diloco": ["--set", "comm.local.every=10", "--set", "checkpoint.every=0", "--set", "train.eval_every=0", "--set", "comm.local.outer_lr=0.7", "--set", "comm.local.outer_momentum=0.9"],
+    "local-10": LOCAL,
+    "local-10-diloco": [*LOCAL, "--set", "comm.local.outer_lr=0.7", "--set", "comm.local.outer_momentum=0.9"],
 }
 CASES = {"mlp": mlp_config, "gpt": gpt_config}
 
