@@ -9,7 +9,7 @@
 
 namespace panther::comm {
 
-class LearnedErrors {
+class PANTHER_COMM_API LearnedErrors {
  public:
   /// `buckets`: a name for each, under which a checkpoint keeps it.
   explicit LearnedErrors(std::vector<std::string> buckets = {}) : names_(std::move(buckets)), factors_(names_.size()) {}
