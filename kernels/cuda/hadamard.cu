@@ -385,8 +385,8 @@ void hadamard_transform(double scale, const TensorView& x_NC, Allocator& allocat
   const DeviceScope scope(x_NC.device.index);
   SampledHadamard every{};
   while ((std::int64_t{1} << every.log2_size) < x_NC.shape[0]) ++every.log2_size;
-  bool done = register_transform(scale, x_NC, every.log2_size, allocator, stream);
-  if (done) return;
+  if (register_transform(scale, x_NC, every.log2_size, allocator, stream)) return;
+  bool done = false;
   with_floating(x_NC.dtype, [&](auto tag) { done = transform_in_place<typename decltype(tag)::type>(scale, x_NC, every.log2_size, stream); });
   if (done) return;
   std::vector<std::int64_t> all(static_cast<std::size_t>(x_NC.shape[0]));
