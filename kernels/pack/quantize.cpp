@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vectorised.h"
+#include "kernels/pack/alarm.h"
 #include "kernels/pack/bit_fields.h"
 #include "kernels/pack/pack_kernels.h"
 #include "kernels/pack/quantize_coding.h"
@@ -21,14 +22,14 @@ constexpr std::int64_t kAheadElements = 2048;  // of a block that is asked for w
 PANTHER_VECTORISED std::uint32_t add_and_find_largest(const float* gradient, const float* residual, float* sum, std::int64_t count) {
   std::uint32_t largest = 0;
   if (residual == nullptr) {
-    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, bits_of(gradient[i]) & 0x7fffffffu);
+    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, bits_of(gradient[i]) & kMagnitudeBits);
     if (sum != nullptr) std::memcpy(sum, gradient, static_cast<std::size_t>(count) * sizeof(float));
     return largest;
   }
   for (std::int64_t i = 0; i < count; ++i) {
     const float v = gradient[i] + residual[i];
     sum[i] = v;
-    largest = std::max(largest, bits_of(v) & 0x7fffffffu);
+    largest = std::max(largest, bits_of(v) & kMagnitudeBits);
   }
   return largest;
 }
@@ -72,7 +73,7 @@ PANTHER_VECTORISED float moment(const float* v, std::int64_t count, float normal
     for (int j = 0; j < 4; ++j) {
       const Lanes w = *reinterpret_cast<const Lanes*>(v + i + j * kLanes) * normaliser;
       if constexpr (kSquares) part[j] += w * w;
-      else part[j] += reinterpret_cast<Lanes>(reinterpret_cast<Codes>(w) & 0x7fffffffu);
+      else part[j] += reinterpret_cast<Lanes>(reinterpret_cast<Codes>(w) & kMagnitudeBits);
     }
   }
   float lanes[kSums];
@@ -132,7 +133,7 @@ PANTHER_VECTORISED Fits fit_steps(const float* v, std::int64_t count, float norm
 }
 
 Coding choose(const QuantizeArguments& a, const float* v, std::int64_t count, std::uint32_t largest_bits, const Ahead& ahead) {
-  if (largest_bits >= 0x7f800000u) return nonfinite_coding();
+  if (largest_bits >= kInfinityBits) return nonfinite_coding();
   if (largest_bits == 0) return {};
   const auto limit = static_cast<float>(quantize_limit(a.format.bits));
   const float normaliser = quantize_normaliser(largest_bits);
@@ -200,7 +201,7 @@ void quantize_block(const QuantizeArguments& a, std::int64_t block, std::byte* c
     const std::int64_t piece = std::min(kPiece, count - at);
     if (a.stochastic) fill_uniform(a.key, a.step, first + at, piece, uniform);
     float* left = next == nullptr ? nullptr : next + at;
-    if (largest < 0x7f800000u) code_piece<kBits>(v + at, left, piece, coding, a.stochastic ? uniform : nullptr, level);
+    if (largest < kInfinityBits) code_piece<kBits>(v + at, left, piece, coding, a.stochastic ? uniform : nullptr, level);
     else std::fill_n(level, piece, static_cast<float>(quantize_limit(kBits)));
     pack_piece<kBits>(level, piece, codes + (first + at) / 8 * kBits);
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/element/quantize.h"
+#include "kernels/pack/alarm.h"
 
 namespace panther {
 
@@ -23,7 +24,7 @@ struct Fit {
 };
 
 /// A block with nan or inf.
-PANTHER_HOST_DEVICE inline Coding nonfinite_coding() { return {1, 0, float_of(0x7fc00000u)}; }
+PANTHER_HOST_DEVICE inline Coding nonfinite_coding() { return {1, 0, float_of(kQuietNanBits)}; }
 
 /// `step` and `scale` are of normalised values; the product of the scale and the largest level stays finite.
 PANTHER_HOST_DEVICE inline Coding scaled_coding(float normaliser, float limit, float step, float scale) {

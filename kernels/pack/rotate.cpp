@@ -29,7 +29,7 @@ PANTHER_VECTORISED std::uint32_t scale(const float* in, float factor, float* out
   std::uint32_t largest = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     out[i] = factor * in[i];
-    largest = std::max(largest, bits_of(out[i]) & 0x7fffffffu);
+    largest = std::max(largest, bits_of(out[i]) & kMagnitudeBits);
   }
   return largest;
 }

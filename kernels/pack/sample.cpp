@@ -19,7 +19,7 @@ PANTHER_VECTORISED std::uint32_t add_piece(const float* gradient, const float* r
   for (std::int64_t i = 0; i < count; ++i) {
     const float v = residual == nullptr ? gradient[i] : gradient[i] + residual[i];
     if (sum != nullptr) sum[i] = v;
-    largest = std::max(largest, bits_of(v) & 0x7fffffffu);
+    largest = std::max(largest, bits_of(v) & kMagnitudeBits);
   }
   return largest;
 }

@@ -5,6 +5,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vectorised.h"
 #include "kernels/element/half.h"
+#include "kernels/pack/alarm.h"
 #include "kernels/pack/pack_kernels.h"
 
 namespace panther::cpu {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kBins = 2048;
 
-std::uint32_t magnitude_bits(float v) { return bits_of(v) & 0x7fffffffu; }
+std::uint32_t magnitude_bits(float v) { return bits_of(v) & kMagnitudeBits; }
 
 /// Magnitudes whose bits above `shift + width` equal `prefix` compete; the next `width` bits are their bin.
 struct Digit {
