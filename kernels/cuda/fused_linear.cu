@@ -6,7 +6,6 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarps = kThreads / 32;
 constexpr int kParts = kThreads / static_cast<int>(kFusedOutputs);  // threads that share a column of Y
 constexpr int kRowsAtOnce = 8;
 
@@ -69,7 +68,7 @@ __device__ Accumulator<T> value_of(const DeviceRows<T>& rows, const std::uint32_
 template <class T>
 __device__ void sum_slices(const Fused<T>& f, Accumulator<T>* x_slice, std::uint32_t* words) {
   using Sum = Accumulator<T>;
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   Sum* const mine = f.partial + static_cast<std::int64_t>(blockIdx.x) * f.rows * f.inner;
   for (std::int64_t i = threadIdx.x; i < f.rows * f.inner; i += kThreads) mine[i] = Sum{0};
   const std::int64_t slices = (f.inputs + kFusedInputs - 1) / kFusedInputs;
@@ -83,15 +82,15 @@ __device__ void sum_slices(const Fused<T>& f, Accumulator<T>* x_slice, std::uint
     }
     __syncthreads();
     for (std::int64_t n = warp; n < f.inner; n += kWarps) {
-      Sum factor[kFusedInputs / 32];
-      for (int i = 0; i < kFusedInputs / 32; ++i) {
-        const std::int64_t e = first + lane + 32 * i;
+      Sum factor[kFusedInputs / kWarp];
+      for (int i = 0; i < kFusedInputs / kWarp; ++i) {
+        const std::int64_t e = first + lane + kWarp * i;
         factor[i] = e < f.inputs ? value_of(f.p, words, n, e) : Sum{0};
       }
       for (std::int64_t b = 0; b < f.rows; ++b) {
         Sum sum{0};
-        for (int i = 0; i < kFusedInputs / 32; ++i) sum += factor[i] * x_slice[b * kFusedInputs + lane + 32 * i];
-        for (int width = 16; width > 0; width /= 2) sum += __shfl_down_sync(0xffffffffu, sum, static_cast<unsigned>(width));
+        for (int i = 0; i < kFusedInputs / kWarp; ++i) sum += factor[i] * x_slice[b * kFusedInputs + lane + kWarp * i];
+        for (int width = kWarp / 2; width > 0; width /= 2) sum += __shfl_down_sync(0xffffffffu, sum, static_cast<unsigned>(width));
         if (lane == 0) mine[b * f.inner + n] += sum;
       }
     }

@@ -8,6 +8,9 @@
 namespace panther::cuda {
 
 inline constexpr int kThreads = 256;
+inline constexpr int kWarp = 32;
+/// Of a block of kThreads.
+inline constexpr int kWarps = kThreads / kWarp;
 /// Elements that one block handles in one turn of an elementwise kernel.
 inline constexpr std::int64_t kChunk = 4096;
 /// Blocks of an elementwise launch: enough for every GPU; each walks its chunks by the grid's stride.

@@ -14,8 +14,6 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-
 /// The entries of major vector `first + j` for j < majors, `nonzeros` <= room places each: key[e] the place, numbered through all parts, or what lies behind all
 /// places when there is none in the window; value[e] beside it, index[e] = e.
 template <int room, class A>
@@ -85,7 +83,7 @@ __global__ void __launch_bounds__(kThreads) add_kernel(const T* a, std::int64_t 
                                                        std::int64_t minors, std::int64_t columns, std::int64_t column_tiles, Accumulator<T>* sums) {
   using A = Accumulator<T>;
   using Item = Elements<T, packed>;
-  constexpr int kWarps = kThreads / kWarp, kAhead = packed ? 8 : 16;
+  constexpr int kAhead = packed ? 8 : 16;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t place_blocks = (minors + kWarps - 1) / kWarps, block = blockIdx.x;
   const std::int64_t minor = block % place_blocks * kWarps + threadIdx.x / kWarp, tile = block / place_blocks % column_tiles, part = block / place_blocks / column_tiles;
@@ -266,7 +264,7 @@ template <class T>
 void launch_add(const Plane<const T>& a, const ChunkArrays<Accumulator<T>>& arrays, const ScatterPlan& plan, std::int64_t minors, std::int64_t columns, Stream stream) {
   const bool packed = aligned16(a.data) && a.row_stride % Pack<T>::kSize == 0 && columns % Pack<T>::kSize == 0;
   const std::int64_t column_tiles = divide_up(columns, std::int64_t{kWarp} * (packed ? Pack<T>::kSize : 1));
-  const std::int64_t blocks = divide_up(minors, kThreads / kWarp) * column_tiles * plan.parts;
+  const std::int64_t blocks = divide_up(minors, kWarps) * column_tiles * plan.parts;
   PANTHER_REQUIRE(blocks < (std::int64_t{1} << 31), "sparse_scatter: ", minors, " places of ", columns, " columns are more than one launch covers; sketch blocks of columns");
   if (packed) {
     add_kernel<T, true><<<static_cast<unsigned>(blocks), kThreads, 0, native(stream)>>>(a.data, a.row_stride, arrays.row, arrays.factor, arrays.begin, plan, minors, columns, column_tiles, arrays.partial);

@@ -9,8 +9,6 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
 constexpr std::int64_t kBlock = kCountSketchBlock;
 constexpr unsigned kAll = ~0u;
 constexpr int kSorted = 256;        ///< blocks of a place that a warp orders at a time

@@ -6,8 +6,6 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
 constexpr int kTallThreads = 512;
 constexpr int kTallWarps = kTallThreads / kWarp;
 constexpr int kTallRows = 256;  ///< of the factor in shared memory at a time

@@ -6,9 +6,6 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
-
 /// Part of a projection: ranks [rank, rank + ranks) of the factor.
 struct Sweep {
   Sum v;

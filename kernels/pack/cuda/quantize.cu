@@ -75,7 +75,7 @@ void quantize(const QuantizeArguments& a, Stream stream) {
                   static_cast<float>(quantize_limit(a.format.bits)), quantize_normal_step(a.format.bits), a.stochastic, aligned16(a.next), a.key, a.step};
   const QuantizePlan plan = plan_quantize(a.format.block, blocks);
   switch (plan.team) {
-    case kQuantizeWarp: launch<kQuantizeWarp>(plan, task, native(stream)); break;
+    case kWarp: launch<kWarp>(plan, task, native(stream)); break;
     case 256: launch<256>(plan, task, native(stream)); break;
     case 512: launch<512>(plan, task, native(stream)); break;
     default: launch<1024>(plan, task, native(stream)); break;

@@ -7,7 +7,6 @@
 
 namespace panther::cuda {
 
-inline constexpr int kQuantizeWarp = 32;
 inline constexpr int kQuantizeQuads = 8;              ///< at most that a thread holds
 inline constexpr std::int64_t kQuantizeMostBlocks = 1 << 20;
 
@@ -21,7 +20,7 @@ struct QuantizePlan {
 /// `block` elements share a scale; there are `blocks` such.
 inline QuantizePlan plan_quantize(std::int64_t block, std::int64_t blocks) {
   QuantizePlan plan;
-  for (const int team : {kQuantizeWarp, 256, 512, 1024}) {
+  for (const int team : {kWarp, 256, 512, 1024}) {
     plan.team = team;
     plan.quads = 1;
     while (plan.quads <= kQuantizeQuads && 4ll * team * plan.quads < block) plan.quads *= 2;

@@ -7,8 +7,6 @@ namespace panther::cuda {
 namespace {
 
 constexpr int kPiece = 4096;
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreads / kWarp;
 constexpr int kTurns = kPiece / (4 * kThreads);  ///< quads of a thread; a warp's quads of a turn are 128 elements
 static_assert(kWarps == 8 && kTurns == 4);
 

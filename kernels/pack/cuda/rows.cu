@@ -4,8 +4,7 @@
 namespace panther::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kBlockRows = kThreads / kWarp;  ///< a warp a row; a block's rows share a byte of the bitmap
+constexpr int kBlockRows = kWarps;  ///< a warp a row; a block's rows share a byte of the bitmap
 static_assert(kBlockRows == 8);
 
 unsigned row_blocks(std::int64_t rows) { return static_cast<unsigned>(std::min(std::int64_t{1} << 20, divide_up(rows, kBlockRows))); }
