@@ -9,6 +9,7 @@
 #include "comm/backends/staged_collective.h"
 #include "core/error.h"
 #include "core/registry.h"
+#include "kernels/cuda/device_memory.h"
 
 namespace panther::comm {
 namespace {
@@ -57,14 +58,18 @@ std::vector<BackendStatus> backend_statuses() {
   return {{"self", ""}, {"threads", ""}, {"tcp", ""}, {"gloo", why_no_gloo()}, {"mpi", why_no_mpi()}, {"nccl", why_no_nccl()}};
 }
 
-void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& body) {
+void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& body, Device device) {
   std::vector<std::unique_ptr<Collective>> groups = make_threads(ranks);
   std::mutex mutex;
   std::exception_ptr first;
   std::vector<std::thread> threads;
   for (std::unique_ptr<Collective>& slot : groups) {
-    threads.emplace_back([&mutex, &first, &body, group = std::move(slot)]() mutable {
+    threads.emplace_back([&mutex, &first, &body, device, group = std::move(slot)]() mutable {
       try {
+        if (device.kind != group->device()) {
+          set_device(device.index);
+          group = make_staged_collective(std::move(group), device);
+        }
         body(*group);
       } catch (...) {
         const std::lock_guard lock(mutex);

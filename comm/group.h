@@ -36,7 +36,7 @@ struct BackendStatus {
   std::string why_not;
 };
 PANTHER_COMM_API std::vector<BackendStatus> backend_statuses();
-/// Runs `body(collective)` on `ranks` threads joined by the `threads` backend; rethrows the first failure. For tests and tools.
-PANTHER_COMM_API void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& body);
+/// Runs `body(collective)` on `ranks` threads joined by the `threads` backend, whose buffers are on `device`; rethrows the first failure. For tests and tools.
+PANTHER_COMM_API void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& body, Device device = {});
 
 }  // namespace panther::comm

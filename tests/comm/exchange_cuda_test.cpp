@@ -12,7 +12,7 @@ namespace {
 
 constexpr Device kDevice{DeviceKind::cuda, 0};
 
-void run_on_device(int ranks, const std::function<void(Collective&)>& body) { testing::run_ranks_on(kDevice, ranks, body); }
+void run_on_device(int ranks, const std::function<void(Collective&)>& body) { run_ranks_as_threads(ranks, body, kDevice); }
 
 struct PinnedFloats {
   explicit PinnedFloats(std::int64_t count) : data(static_cast<float*>(pinned_allocate(static_cast<std::size_t>(count) * sizeof(float)))) {}
