@@ -45,6 +45,9 @@ class PANTHER_RUNTIME_API Dataset {
   virtual std::string summary() const = 0;           ///< "813 files, 9.6 MiB, 78 640 windows of 128"
 };
 
+/// What tables say of validation where there is no data for it.
+inline constexpr const char* kNothingHeldOut = "- (data.val_fraction = 0: nothing is held out)";
+
 struct Datasets {
   std::shared_ptr<Dataset> train;
   std::shared_ptr<Dataset> validation;  ///< nullptr when data.val_fraction is 0

@@ -77,7 +77,7 @@ std::string plan_report(const LoadedConfig& loaded, const Datasets& data, const 
                 format_columns({"layer", "form", "in", "out", "parameters", "of dense", "flops/row", "f32 bytes/step"}, rows), "\n",
                 format_table("plan", {
                     {"data", data.train->summary()},
-                    {"validation", data.validation ? data.validation->summary() : std::string("- (data.val_fraction = 0: nothing is held out)")},
+                    {"validation", data.validation ? data.validation->summary() : std::string(kNothingHeldOut)},
                     {"trained parameters", concat(human_count(parameters), " (dense twin ", human_count(dense), ", ", percent(parameters, dense), ")")},
                     {"flops per step", concat(human_count(cost.step_flops_per_row * static_cast<double>(step_rows)), " (",
                                               percent(cost.step_flops_per_row, cost.dense_step_flops_per_row), " of the dense twin)")},

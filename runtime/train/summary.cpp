@@ -36,7 +36,7 @@ std::string training_summary(const Session& session, const RunFolder& folder, co
   std::vector<std::pair<std::string, std::string>> rows{
       {"training loss", concat("first ", fixed(outcome.first_loss, 3), "   last ", fixed(outcome.last_loss, 3))},
       {"validation loss", !session.data.validation
-                              ? std::string("- (data.val_fraction = 0: nothing is held out)")
+                              ? std::string(kNothingHeldOut)
                               : concat("first ", fixed(outcome.first_validation.loss, 3), "   last ", fixed(outcome.last_validation.loss, 3),
                                        tokens ? concat("   (uniform ", fixed(std::log(256.0), 3), ")") : "")},
       {"steps", concat(outcome.first_step, " to ", outcome.last_step, " in ", human_seconds(outcome.wall_seconds))},
