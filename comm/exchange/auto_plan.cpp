@@ -60,7 +60,7 @@ std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Cand
     const std::int64_t elements = compressible_elements(layout, candidate.settings);
     CodecOption option;
     // A codec that finds nothing to compress here is `none` by another name.
-    option.admissible = seconds_per_element[c] >= 0 && (!matrices || elements > 0);
+    option.admissible = !matrices || elements > 0;
     if (option.admissible) {
       const std::unique_ptr<Codec> codec = codec_registry().at(candidate.codec).make(layout, candidate.settings, allocator);
       double bytes = 0;

@@ -21,7 +21,8 @@ struct StepTimes {
 PANTHER_COMM_API std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings);
 
 /// Share of the shortest step that a plan before step `step` may spend on smaller errors (StepProblem::slack): 1 for `settle` steps, then settle / step,
-/// at least 0.05; before step 0, whose budget is small and whose backward nobody knows, 0.05. Early steps change most, and what is late then was computed far from where it is applied. Pure.
+/// at least 0.05; before step 0, whose budget is small and whose backward nobody knows, 0.05. Early steps change most, and what is late then was computed far
+/// from where it is applied. Pure.
 PANTHER_COMM_API double slack_at(std::int64_t step, const AutoSettings& settings);
 
 /// What "auto" chooses from, and the candidate of each bucket that it starts with.
@@ -48,7 +49,8 @@ class AutoPlan {
 
   /// Before step `step` (committed steps so far, the same on all ranks).
   bool due(std::int64_t step) const noexcept;
-  /// All ranks together: the new choice. `why` is rank 0's. The buckets hold what was decoded last: plans after the first try codecs on it.
+  /// All ranks together: the new choice. `why` and the prediction are rank 0's. The buckets hold what was decoded last: on the CPU, plans after the
+  /// first try codecs on it.
   StepPlan decide(std::int64_t step, const std::vector<int>& current, Deadline deadline);
   /// What was learned of errors, for checkpoints.
   void save_state(const StateSink& put) const { learned_.save(put); }
@@ -84,8 +86,7 @@ class AutoPlan {
 /// Elements of a bucket that lossy codecs compress: those of matrices that are not spared.
 std::int64_t compressible_elements(const CodecLayout& layout, const CodecSettings& settings);
 
-/// The options of one bucket: bytes and rounds of what the codec plans, mean of two steps (powersgd alternates). `seconds_per_element` by candidate; a
-/// negative one is not admissible.
+/// The options of one bucket: bytes and rounds of what the codec plans, mean of two steps (powersgd alternates). `seconds_per_element` by candidate.
 PANTHER_COMM_API std::vector<CodecOption> options_of(const Bucket& bucket, const std::vector<Candidate>& candidates, const std::vector<double>& seconds_per_element,
                                                      Allocator& allocator, int ranks);
 

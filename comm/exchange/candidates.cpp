@@ -49,7 +49,7 @@ Candidate candidate_of(const std::string& name, const CodecSettings& settings) {
 std::vector<Candidate> candidates_of(const AutoSettings& automatic, const CodecSettings& settings) {
   std::vector<Candidate> candidates;
   for (const std::string& name : automatic.plan.empty() ? automatic.candidates : parts_of(automatic.plan, ',')) candidates.push_back(candidate_of(name, settings));
-  PANTHER_REQUIRE(!automatic.plan.empty() || place_of_half(candidates) < candidates.size(), "comm.auto.candidates must hold half: it is within every error budget");
+  PANTHER_REQUIRE(!automatic.plan.empty() || place_of_half(candidates) < candidates.size(), "the candidates must hold half: it is within every error budget");
   return candidates;
 }
 

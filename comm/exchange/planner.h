@@ -5,9 +5,8 @@
 // carries the buckets in order, so bucket i starts at max(ready_i, end of bucket i - 1) and takes encode + rounds x latency + bytes / rate +
 // decode. What is left after backward is exposed. Where the codecs' arithmetic takes cores that backward uses, it delays backward by as much.
 //
-// The shortest step is not the aim: a link that is idle behind backward carries more bits for nothing. Of all choices within the error budget
-// whose step is at most (1 + slack) times the shortest, the one that loses least is taken: the smallest mean of the buckets' errors, each
-// weighted with the gradients that the error concerns.
+// A link that is idle behind backward carries more bits for nothing: of all choices within the error budget whose step is at most (1 + slack) times
+// the shortest, the one that loses least is taken, which is the smallest mean of the buckets' errors, each weighted with the gradients that the error concerns.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,7 +27,7 @@ struct CodecOption {
   std::int64_t bytes_sent = 0;   ///< by this rank in a step
   double rounds = 0;             ///< messages that wait for one another
   double codec_seconds = 0;      ///< encode and decode
-  double error = 0;              ///< |residual| / |gradient| to expect, or that was measured; 0: exact
+  double error = 0;              ///< |residual| / |gradient| to expect, or that was measured; 0: nothing waits
 };
 
 struct BucketProblem {
@@ -67,8 +66,9 @@ struct StepPlan {
 PANTHER_COMM_API StepPrediction predict_step(const StepProblem& problem, const std::vector<int>& choice);
 
 /// The choice within the budget that loses least in at most (1 + slack) times the shortest step: coordinate descent from every uniform choice finds the
-/// shortest step, then buckets change, one or two at a time, while that makes the error smaller and the step stays within the slack; first candidates
-/// first among equals. Throws InvalidArgument when a bucket has no admissible option within the budget or the problem's sizes do not fit.
+/// shortest step, then single buckets change while that makes the error smaller and the step stays within the slack, those first that gain most for their
+/// time; first candidates first among equals. Throws InvalidArgument when a bucket has no admissible option within the budget, or for sizes, a rate or a
+/// budget that make no problem.
 PANTHER_COMM_API StepPlan plan_step(const StepProblem& problem);
 
 }  // namespace panther::comm

@@ -152,6 +152,22 @@ TEST(Candidates, NamesSayCodecAndSetting) {
   EXPECT_TRUE(catch_error([] { candidate_of("powersdg", {}); }).any);
 }
 
+TEST(Candidates, OfSettingsAreThePinnedWordsOrTheList) {
+  using Names = std::vector<std::string>;
+  const auto found = [](const Names& list, const std::string& plan) {
+    AutoSettings automatic;
+    automatic.candidates = list;
+    automatic.plan = plan;
+    Names names;
+    for (const Candidate& candidate : candidates_of(automatic, {})) names.push_back(candidate.name);
+    return names;
+  };
+  EXPECT_EQ(found({"sign", "half"}, ""), (Names{"sign", "half"}));
+  EXPECT_EQ(found({"none"}, "quantize-2, none,quantize-2"), (Names{"quantize-2", "none", "quantize-2"}));
+  EXPECT_THAT(catch_error([&] { found({"none"}, ""); }).message, HasSubstr("must hold half"));
+  EXPECT_TRUE(catch_error([&] { found({"half"}, "half,"); }).any) << "a word is missing";
+}
+
 TEST(Candidates, MoreBitsAndRankAreExpectedToLoseLess) {
   double before = INFINITY;
   for (int bits = 1; bits <= 8; ++bits) {
