@@ -11,12 +11,12 @@
 namespace panther::comm {
 namespace {
 
-/// Parts between separators, without spaces.
+/// What stands between separators.
 std::vector<std::string> parts_of(const std::string& text, char separator) {
   std::vector<std::string> parts(1);
   for (const char c : text) {
     if (c == separator) parts.emplace_back();
-    else if (c != ' ') parts.back() += c;
+    else parts.back() += c;
   }
   return parts;
 }
@@ -47,8 +47,10 @@ Candidate candidate_of(const std::string& name, const CodecSettings& settings) {
 }
 
 std::vector<Candidate> candidates_of(const AutoSettings& automatic, const CodecSettings& settings) {
+  std::string pinned = automatic.plan;
+  std::erase(pinned, ' ');
   std::vector<Candidate> candidates;
-  for (const std::string& name : automatic.plan.empty() ? automatic.candidates : parts_of(automatic.plan, ',')) candidates.push_back(candidate_of(name, settings));
+  for (const std::string& name : automatic.plan.empty() ? automatic.candidates : parts_of(pinned, ',')) candidates.push_back(candidate_of(name, settings));
   PANTHER_REQUIRE(!automatic.plan.empty() || place_of_half(candidates) < candidates.size(), "the candidates must hold half: it is within every error budget");
   return candidates;
 }

@@ -9,7 +9,9 @@ LinkRate assumed_link(double megabits) { return {.latency_seconds = 1e-4, .bytes
 
 StepPlan plan_for_link(const BucketPlan& plan, const ExchangeConfig& config, const KernelSet& kernels, Allocator& allocator, int ranks, const LinkRate& link,
                        std::vector<std::string>* names) {
-  const std::vector<Candidate> candidates = candidates_of(config.automatic, config.settings);
+  AutoSettings unpinned = config.automatic;
+  unpinned.plan.clear();
+  const std::vector<Candidate> candidates = candidates_of(unpinned, config.settings);
   StepProblem problem{.link = link, .error_budget = config.automatic.error_budget};
   std::vector<double> seconds;
   for (const Candidate& candidate : candidates) {

@@ -166,6 +166,7 @@ TEST(Candidates, OfSettingsAreThePinnedWordsOrTheList) {
   EXPECT_EQ(found({"none"}, "quantize-2, none,quantize-2"), (Names{"quantize-2", "none", "quantize-2"}));
   EXPECT_THAT(catch_error([&] { found({"none"}, ""); }).message, HasSubstr("must hold half"));
   EXPECT_TRUE(catch_error([&] { found({"half"}, "half,"); }).any) << "a word is missing";
+  EXPECT_TRUE(catch_error([&] { found({"half", "quantize- 4"}, ""); }).any) << "a space within a name";
 }
 
 TEST(Candidates, MoreBitsAndRankAreExpectedToLoseLess) {
