@@ -45,13 +45,20 @@ std::string resolve_backend(const GroupOptions& options) {
   return options.mpi_launched ? "mpi" : "tcp";
 }
 
+namespace {
+
+std::unique_ptr<Collective> staged_where_needed(std::unique_ptr<Collective> group, Device device) {
+  return device.kind == group->device() ? std::move(group) : make_staged_collective(std::move(group), device);
+}
+
+}  // namespace
+
 std::unique_ptr<Collective> make_collective(const GroupOptions& options) {
   PANTHER_REQUIRE(options.size >= 1 && options.rank >= 0 && options.rank < options.size, "rank ", options.rank, " of ", options.size,
                   " ranks does not exist");
   std::unique_ptr<Collective> group = backends().at(resolve_backend(options))(options);
   if (options.deterministic) group = make_ordered_collective(std::move(group));
-  if (options.device.kind != group->device()) group = make_staged_collective(std::move(group), options.device);
-  return group;
+  return staged_where_needed(std::move(group), options.device);
 }
 
 std::vector<BackendStatus> backend_statuses() {
@@ -66,10 +73,8 @@ void run_ranks_as_threads(int ranks, const std::function<void(Collective&)>& bod
   for (std::unique_ptr<Collective>& slot : groups) {
     threads.emplace_back([&mutex, &first, &body, device, group = std::move(slot)]() mutable {
       try {
-        if (device.kind != group->device()) {
-          set_device(device.index);
-          group = make_staged_collective(std::move(group), device);
-        }
+        if (device.kind == DeviceKind::cuda) set_device(device.index);
+        group = staged_where_needed(std::move(group), device);
         body(*group);
       } catch (...) {
         const std::lock_guard lock(mutex);

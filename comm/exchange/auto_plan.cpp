@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "comm/gather_integers.h"
 #include "comm/exchange/bucket_parts.h"
@@ -112,7 +113,7 @@ void AutoPlan::add_options(const BucketPlan& plan) {
     weights_.push_back(static_cast<double>(compressible_elements(layout_of(bucket, {}, 0, 1), choices_.candidates.front().settings)));
   }
   std::vector<std::string> names;
-  for (const Bucket& bucket : plan.buckets) names.push_back(bucket.members.empty() ? std::string() : bucket.members.front().name);
+  for (const Bucket& bucket : plan.buckets) names.push_back(name_of(bucket));
   learned_ = LearnedErrors(std::move(names));
 }
 
@@ -191,8 +192,8 @@ void AutoPlan::try_codecs(const std::vector<int>& current) {
 void AutoPlan::resume(std::int64_t step, const StateSource& get) {
   last_ = step;
   if (!automatic_.plan.empty()) return;
-  std::vector<std::string> codecs;
-  for (const Candidate& candidate : choices_.candidates) codecs.push_back(candidate.codec);
+  std::set<std::string> codecs;
+  for (const Candidate& candidate : choices_.candidates) codecs.insert(candidate.codec);
   learned_.load(get, codecs);
 }
 

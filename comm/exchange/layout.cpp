@@ -12,6 +12,8 @@ CodecLayout layout_of(const Bucket& bucket, const TensorView& memory, int rank, 
   return layout;
 }
 
+std::string name_of(const Bucket& bucket) { return bucket.members.empty() ? std::string() : bucket.members.front().name; }
+
 void check_codec(const CodecFactory& factory, const BucketPlan& plan, const CodecSettings& settings) {
   if (factory.check == nullptr) return;
   std::vector<CodecMember> members;

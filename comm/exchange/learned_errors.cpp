@@ -37,7 +37,7 @@ void LearnedErrors::save(const StateSink& put) const {
   }
 }
 
-void LearnedErrors::load(const StateSource& get, const std::vector<std::string>& codecs) {
+void LearnedErrors::load(const StateSource& get, const std::set<std::string>& codecs) {
   for (std::size_t i = 0; i < factors_.size(); ++i) {
     factors_[i].clear();
     for (const std::string& codec : codecs) {

@@ -2,6 +2,7 @@
 // What "auto" knows of codecs' errors on this model: for each bucket and codec the factor between |residual| / |gradient| as it was measured and as a table
 // expected it. It holds for all ranks or bits of a codec alike. Pure but for saving.
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ class PANTHER_COMM_API LearnedErrors {
 
   void save(const StateSink& put) const;
   /// What the source does not hold stays unknown.
-  void load(const StateSource& get, const std::vector<std::string>& codecs);
+  void load(const StateSource& get, const std::set<std::string>& codecs);
 
  private:
   std::vector<std::string> names_;

@@ -11,7 +11,7 @@ namespace panther::comm {
 namespace {
 
 /// Where a checkpoint keeps a bucket's choice.
-std::string plan_name(const Bucket& bucket) { return "exchange/plan/" + (bucket.members.empty() ? std::string() : bucket.members.front().name); }
+std::string plan_name(const Bucket& bucket) { return "exchange/plan/" + name_of(bucket); }
 
 }  // namespace
 
