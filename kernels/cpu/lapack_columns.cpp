@@ -103,6 +103,17 @@ void gather_columns(const TensorView& source, std::span<const std::int64_t> colu
   });
 }
 
+void scatter_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator&, Stream) {
+  linalg::check_scatter(source, columns, destination, DeviceKind::cpu);
+  const std::size_t size = size_of(source.dtype), bytes = static_cast<std::size_t>(source.shape[0]) * size;
+  if (bytes == 0) return;
+  const std::int64_t from = linalg::leading_dimension(source), to = linalg::leading_dimension(destination);
+  parallel_for(source.shape[1], source.numel(), [&](std::int64_t j) {
+    std::memcpy(destination.as<char>() + static_cast<std::size_t>(columns[static_cast<std::size_t>(j)] * to) * size,
+                source.as<const char>() + static_cast<std::size_t>(j * from) * size, bytes);
+  });
+}
+
 void column_norms(const TensorView& a_MN, const TensorView& squares_N, Stream) {
   linalg::require_column_major(a_MN, DeviceKind::cpu, "column_norms: a");
   linalg::require_vector(squares_N, DType::f64, a_MN.shape[1], DeviceKind::cpu, "column_norms: squares");

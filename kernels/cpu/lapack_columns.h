@@ -5,6 +5,7 @@
 namespace panther::cpu {
 
 void gather_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream);
+void scatter_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream);
 void column_norms(const TensorView& a_MN, const TensorView& squares_N, Stream stream);
 void fill(char part, double value, double diagonal, const TensorView& a_MN, Stream stream);
 bool all_finite(const TensorView& a_MN, Allocator& allocator, Stream stream);

@@ -197,6 +197,7 @@ const LapackKernels* lapack_kernels() {
                                        .svd = svd,
                                        .eigh = eigh,
                                        .gather_columns = gather_columns,
+                                       .scatter_columns = scatter_columns,
                                        .column_norms = column_norms,
                                        .fill = fill,
                                        .all_finite = all_finite};

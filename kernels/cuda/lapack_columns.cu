@@ -17,14 +17,13 @@ dim3 column_grid(std::int64_t rows, std::int64_t columns) {
   return dim3(along, static_cast<unsigned>(std::clamp<std::int64_t>(columns, 1, 65535)));
 }
 
-template <class T>
-__global__ void gather(const T* source, std::int64_t from, const std::int64_t* order, T* destination, std::int64_t to, std::int64_t rows,
-                       std::int64_t columns) {
+/// destination[:, to(j)] = source[:, from(j)], of which the one not listed is j.
+template <class T, bool gathers>
+__global__ void move_columns(const T* source, std::int64_t from, const std::int64_t* listed, T* destination, std::int64_t to, std::int64_t rows, std::int64_t columns) {
   for (std::int64_t j = blockIdx.y; j < columns; j += gridDim.y) {
-    const T* column = source + order[j] * from;
-    for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < rows; i += static_cast<std::int64_t>(gridDim.x) * kThreads) {
-      destination[i + j * to] = column[i];
-    }
+    const T* read = source + (gathers ? listed[j] : j) * from;
+    T* write = destination + (gathers ? j : listed[j]) * to;
+    for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < rows; i += static_cast<std::int64_t>(gridDim.x) * kThreads) write[i] = read[i];
   }
 }
 
@@ -80,20 +79,35 @@ void with_real(const TensorView& a, Body&& body) {
 
 }  // namespace
 
-void gather_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream) {
-  linalg::check_gather(source, columns, destination, DeviceKind::cuda);
-  if (destination.numel() == 0) return;
+namespace {
+
+template <bool gathers>
+void move_listed(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream) {
+  if (source.shape[0] == 0 || columns.empty()) return;
   const DeviceScope scope(source.device.index);
-  Workspace order(allocator, columns.size() * sizeof(std::int64_t), source.device, stream);
-  copy_async(order.data(), columns.data(), columns.size() * sizeof(std::int64_t), stream);
+  Workspace listed(allocator, columns.size() * sizeof(std::int64_t), source.device, stream);
+  copy_async(listed.data(), columns.data(), columns.size() * sizeof(std::int64_t), stream);
   stream_synchronize(stream);  // the caller's list may go
+  const auto count = static_cast<std::int64_t>(columns.size());
   with_real(source, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    gather<T><<<column_grid(source.shape[0], destination.shape[1]), kThreads, 0, native(stream)>>>(
-        source.as<const T>(), linalg::leading_dimension(source), static_cast<const std::int64_t*>(order.data()), destination.as<T>(),
-        linalg::leading_dimension(destination), source.shape[0], destination.shape[1]);
+    move_columns<T, gathers><<<column_grid(source.shape[0], count), kThreads, 0, native(stream)>>>(
+        source.as<const T>(), linalg::leading_dimension(source), static_cast<const std::int64_t*>(listed.data()), destination.as<T>(),
+        linalg::leading_dimension(destination), source.shape[0], count);
   });
-  check_launch("gather_columns");
+  check_launch(gathers ? "gather_columns" : "scatter_columns");
+}
+
+}  // namespace
+
+void gather_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream) {
+  linalg::check_gather(source, columns, destination, DeviceKind::cuda);
+  move_listed<true>(source, columns, destination, allocator, stream);
+}
+
+void scatter_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream) {
+  linalg::check_scatter(source, columns, destination, DeviceKind::cuda);
+  move_listed<false>(source, columns, destination, allocator, stream);
 }
 
 void column_norms(const TensorView& a_MN, const TensorView& squares_N, Stream stream) {

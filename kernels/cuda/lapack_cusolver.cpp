@@ -1,5 +1,5 @@
 // CUDA's LapackKernels: triangles and Gram matrices by cuBLAS, factorizations by cuSOLVER, one handle of each per device. Calls that need a
-// status wait for the stream. Column pivoting and the small LU of reconstruct_q run on the host: cuSOLVER has neither.
+// status wait for the stream. Column pivoting and the LU of reconstruct_q are kernels of our own: cuSOLVER has neither.
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 
@@ -14,6 +14,9 @@
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/entries.h"
 #include "kernels/cuda/lapack_columns.h"
+#include "kernels/cuda/pivoted_qr.h"
+#include "kernels/cuda/signed_lu.h"
+#include "kernels/linalg/blocks.h"
 #include "kernels/linalg/lapack_arguments.h"
 #include "kernels/matrix.h"
 
@@ -244,10 +247,12 @@ void qr(const TensorView& a_MN, const TensorView& tau_K, Allocator& allocator, S
   });
 }
 
-void qr_pivoted(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator&, Stream stream) {
+void qr_pivoted(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) {
   linalg::check_qr(a_MN, tau_K, DeviceKind::cuda);
+  linalg::check_host_size(pivots_N.size(), a_MN.shape[1], "qr_pivoted: pivots");
+  if (qr_pivoted_on_device(a_MN, tau_K, pivots_N, allocator, stream)) return;
   const LapackKernels* host = cpu_kernels().lapack;
-  if (host == nullptr) fail(ErrorCode::Unsupported, "QR with column pivoting needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
+  if (host == nullptr) fail(ErrorCode::Unsupported, "QR with column pivoting of so large a matrix needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
   const DeviceScope scope(a_MN.device.index);
   const Matrix a = to_host(a_MN, stream), tau(plain_allocator(), Device{}, Stream{}, a_MN.dtype, std::min(a.rows(), a.columns()), 1);
   host->qr_pivoted(a.view(), tau.view(), pivots_N, plain_allocator(), {});
@@ -291,47 +296,46 @@ void form_q(const TensorView& factored_MN, const TensorView& tau_K, Allocator& a
   });
 }
 
-/// From V_1, D and T: U = V_1^-1 (Q_1 - D) = -T V_1^T D, as LAPACK's T = -U D V_1^-T; and D r into the upper triangle of `top`.
-template <class Real>
-void finish_reconstruction(std::int64_t size, Real* top, const Real* r, const Real* t, Real* u) {
-  std::vector<Real> signs(static_cast<std::size_t>(size));
-  for (std::int64_t j = 0; j < size; ++j) signs[static_cast<std::size_t>(j)] = top[j + j * size];
-  for (std::int64_t j = 0; j < size; ++j) {
-    for (std::int64_t i = 0; i <= j; ++i) {
-      double sum = static_cast<double>(t[i + j * size]);
-      for (std::int64_t k = i; k < j; ++k) sum += static_cast<double>(t[i + k * size]) * static_cast<double>(top[j + k * size]);
-      u[i + j * size] = static_cast<Real>(-sum) * signs[static_cast<std::size_t>(j)];
-    }
-  }
-  for (std::int64_t j = 0; j < size; ++j) {
-    for (std::int64_t i = 0; i <= j; ++i) top[i + j * size] = signs[static_cast<std::size_t>(i)] * r[i + j * size];
+/// b = L^-1 b (left) or b L^-T (right), L the unit lower triangle of l_NN.
+void solve_unit_lower(Side side, const TensorView& l_NN, const TensorView& b, Stream stream) {
+  if (b.numel() == 0) return;
+  const Session session(b, stream);
+  by_dtype(b, [&](auto real) {
+    using Real = decltype(real);
+    const Real one = 1;
+    check_blas(Vendor<Real>::trsm(session.blas(), side == Side::left ? CUBLAS_SIDE_LEFT : CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_LOWER,
+                                  side == Side::left ? CUBLAS_OP_N : CUBLAS_OP_T, CUBLAS_DIAG_UNIT, narrow(b.shape[0]), narrow(b.shape[1]), &one,
+                                  l_NN.as<const Real>(), leading(l_NN), b.as<Real>(), leading(b)),
+               "cublas trsm");
+  });
+}
+
+/// Panels of kSignedLuSide columns, each followed by products for what is right of it.
+void signed_lu_by_panels(const TensorView& a_NN, const TensorView& signs_N, Allocator& allocator, Stream stream) {
+  const std::int64_t size = a_NN.shape[0];
+  for (std::int64_t first = 0; first < size; first += kSignedLuSide) {
+    const std::int64_t width = std::min(kSignedLuSide, size - first), next = first + width, rest = size - next;
+    const TensorView panel = linalg::block(a_NN, first, width, first, width);
+    signed_lu(panel, signs_N.slice(first, width), stream);
+    if (rest == 0) return;
+    const TensorView below = linalg::block(a_NN, next, rest, first, width), right = linalg::block(a_NN, first, width, next, rest);
+    solve_upper(Side::right, false, 1, panel, below, allocator, stream);
+    solve_unit_lower(Side::left, panel, right, stream);
+    gemm(-1, below, right, 1, linalg::block(a_NN, next, rest, next, rest), {}, {}, stream);
   }
 }
 
-/// The top square goes to the host, where the LU without pivoting of Q_1 - D is made; the rows below meet its U on the device.
+/// With Q_1 - D = V_1 U, the top square's LU: the rows below are V_2 = Q_2 U^-1, and LAPACK's T = -U D V_1^-T.
 void reconstruct_q(const TensorView& q_MN, const TensorView& r_NN, const TensorView& tau_N, const TensorView& t_NN, Allocator& allocator, Stream stream) {
   linalg::check_reconstruct(q_MN, r_NN, tau_N, t_NN, DeviceKind::cuda);
   const std::int64_t rows = q_MN.shape[0], size = q_MN.shape[1];
-  const LapackKernels* host = cpu_kernels().lapack;
-  if (host == nullptr) fail(ErrorCode::Unsupported, "reconstruct_q needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
   if (size == 0) return;
-  const DeviceScope scope(q_MN.device.index);
-  const TensorView top_view = q_MN.slice(0, size), below = q_MN.slice(size, rows - size);
-  const Matrix top = to_host(top_view, stream), r = to_host(r_NN, stream), one(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size),
-               tau(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, 1), t(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size),
-               u(plain_allocator(), Device{}, Stream{}, q_MN.dtype, size, size);
-  host->fill('A', 0, 1, one.view(), {});
-  host->reconstruct_q(top.view(), one.view(), tau.view(), t.view(), plain_allocator(), {});  // D stands on the diagonal
-  by_dtype(q_MN, [&](auto real) {
-    using Real = decltype(real);
-    finish_reconstruction<Real>(size, top.view().as<Real>(), r.view().as<const Real>(), t.view().as<const Real>(), u.view().as<Real>());
-  });
-  const Matrix u_device(allocator, q_MN.device, stream, q_MN.dtype, size, size);
-  to_device(u, u_device.view(), stream);
-  to_device(top, top_view, stream);
-  to_device(tau, as_column(tau_N.slice(0, size)), stream);
-  to_device(t, t_NN, stream);
-  solve_upper(Side::right, false, 1, u_device.view(), below, allocator, stream);
+  const TensorView top = q_MN.slice(0, size), below = q_MN.slice(size, rows - size);
+  const Matrix signs(allocator, q_MN.device, stream, q_MN.dtype, size, 1), u(allocator, q_MN.device, stream, q_MN.dtype, size, size);
+  signed_lu_by_panels(top, signs.column(0), allocator, stream);
+  split_signed_lu(top, signs.column(0), r_NN, tau_N, u.view(), t_NN, stream);
+  solve_unit_lower(Side::right, top, t_NN, stream);
+  solve_upper(Side::right, false, 1, u.view(), below, allocator, stream);
 }
 
 void lu(const TensorView& a_MN, std::span<std::int64_t> swaps_K, Allocator& allocator, Stream stream) {
@@ -446,6 +450,7 @@ const LapackKernels* lapack_kernels() {
                                        .svd = svd,
                                        .eigh = eigh,
                                        .gather_columns = gather_columns,
+                                       .scatter_columns = scatter_columns,
                                        .column_norms = column_norms,
                                        .fill = fill,
                                        .all_finite = all_finite};

@@ -4,6 +4,7 @@
 #include "kernels/cuda/dense_sketch.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/entries.h"
+#include "kernels/cuda/hopper/sign_mma.h"
 #include "kernels/cuda/real_block.cuh"
 #include "kernels/cuda/sketch_blocks.h"
 #include "kernels/element/sign.h"
@@ -193,6 +194,7 @@ namespace {
 
 void project(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator& allocator, Stream stream) {
   check::dense_product("dense sketch project", sketch, x_BE, out_BV, out_BV.shape[1], x_BE.shape[1]);
+  if (project_by_sign_mma(sketch, alpha, x_BE, beta, out_BV, allocator, stream)) return;
   if (project_by_blocks(sketch, alpha, x_BE, beta, out_BV, allocator, stream)) return;
   const DeviceScope scope(out_BV.device.index);
   with_floating(out_BV.dtype, [&](auto tag) {

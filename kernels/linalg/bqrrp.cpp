@@ -157,10 +157,10 @@ class BlockedPivotedQr {
     const auto size = static_cast<std::int64_t>(moves.sources.size());
     TensorView held = block(scratch, 0, matrix.shape[0], 0, size);
     lapack_.gather_columns(matrix, moves.sources, held, context_.allocator, context_.stream);
-    context_.kernels.cast(columns(held, 0, count).transposed(), columns(matrix, 0, count).transposed(), context_.stream);
-    for (std::size_t i = 0; i < moves.targets.size(); ++i) {
-      context_.kernels.cast(columns(held, count + static_cast<std::int64_t>(i), 1), columns(matrix, moves.targets[i], 1), context_.stream);
-    }
+    std::vector<std::int64_t> places(static_cast<std::size_t>(count));
+    std::iota(places.begin(), places.end(), 0);
+    places.insert(places.end(), moves.targets.begin(), moves.targets.end());
+    lapack_.scatter_columns(held, places, matrix, context_.allocator, context_.stream);
   }
 
   /// True when panel_ holds the explicit unit lower trapezoid V and t_ its factor; false after Householder QR.

@@ -115,15 +115,26 @@ void check_eigh(const TensorView& a_NN, const TensorView& w_N, DeviceKind device
   require_vector(w_N, a_NN.dtype, a_NN.shape[0], device, "eigh: w");
 }
 
+namespace {
+
+/// `columns` names columns of `many`, one for each of `few`.
+void check_moved_columns(const char* what, const TensorView& many, std::span<const std::int64_t> columns, const TensorView& few, DeviceKind device) {
+  require_column_major(many, device, what);
+  require_column_major(few, device, what);
+  require_one_dtype(many, few, what);
+  PANTHER_REQUIRE(few.shape[0] == many.shape[0] && few.shape[1] == static_cast<std::int64_t>(columns.size()), what, ": ", columns.size(), " columns of ",
+                  many.shape[0], " rows do not fit to ", few.shape[0], " x ", few.shape[1]);
+  for (const std::int64_t column : columns) PANTHER_REQUIRE(column >= 0 && column < many.shape[1], what, ": column ", column, " of ", many.shape[1]);
+}
+
+}  // namespace
+
 void check_gather(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device) {
-  require_column_major(source, device, "gather_columns: source");
-  require_column_major(destination, device, "gather_columns: destination");
-  require_one_dtype(source, destination, "gather_columns");
-  PANTHER_REQUIRE(destination.shape[0] == source.shape[0] && destination.shape[1] == static_cast<std::int64_t>(columns.size()), "gather_columns: ",
-                  columns.size(), " columns of ", source.shape[0], " rows do not fit into ", destination.shape[0], " x ", destination.shape[1]);
-  for (const std::int64_t column : columns) {
-    PANTHER_REQUIRE(column >= 0 && column < source.shape[1], "gather_columns: column ", column, " of ", source.shape[1]);
-  }
+  check_moved_columns("gather_columns", source, columns, destination, device);
+}
+
+void check_scatter(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device) {
+  check_moved_columns("scatter_columns", destination, columns, source, device);
 }
 
 }  // namespace panther::linalg

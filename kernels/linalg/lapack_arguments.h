@@ -23,6 +23,7 @@ void check_reconstruct(const TensorView& q_MN, const TensorView& r_NN, const Ten
 void check_svd(const TensorView& a_MN, const TensorView& u_MK, const TensorView& s_K, const TensorView& vt_KN, DeviceKind device);
 void check_eigh(const TensorView& a_NN, const TensorView& w_N, DeviceKind device);
 void check_gather(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device);
+void check_scatter(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device);
 /// At least min(M, N) (or N) entries on the host.
 void check_host_size(std::size_t have, std::int64_t need, const char* what);
 

@@ -31,7 +31,7 @@ struct LapackKernels {
   /// Householder QR, GEQRF's format: R in the upper triangle, reflectors below, tau_K with K = min(M, N).
   void (*qr)(const TensorView& a_MN, const TensorView& tau_K, Allocator& allocator, Stream stream) = nullptr;
   /// With column pivoting, GEQP3's format: a P = Q R and column j of a P is column pivots_N[j] (0-based, i64, on the HOST) of a.
-  /// CUDA has no such routine in cuSOLVER: its entry factors on the host, so give it small matrices only.
+  /// On CUDA a matrix beyond the multiprocessors' shared memory (some 25 MB) is factored on the host: give it small ones.
   void (*qr_pivoted)(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) = nullptr;
   /// b = op(Q) b from the left, Q of `factored_MK` and tau_K as qr leaves them.
   void (*multiply_q)(bool transpose, const TensorView& factored_MK, const TensorView& tau_K, const TensorView& b_MC, Allocator& allocator,
@@ -55,6 +55,9 @@ struct LapackKernels {
   /// destination[:, j] = source[:, columns[j]]; no overlap. columns on the host.
   void (*gather_columns)(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator,
                          Stream stream) = nullptr;
+  /// destination[:, columns[j]] = source[:, j]; no overlap; no column twice. columns on the host.
+  void (*scatter_columns)(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator,
+                          Stream stream) = nullptr;
   /// norms_N[j] = ||a[:, j]||^2 in f64, fixed order, no overflow below the square root of f64's range.
   void (*column_norms)(const TensorView& a_MN, const TensorView& squares_N, Stream stream) = nullptr;
   /// a_MN = value off the diagonal and `diagonal` on it (LASET); part: 'A' all, 'L' strictly below, 'U' strictly above (diagonal untouched for L, U).

@@ -2,6 +2,7 @@
 // reproduced exactly, consistent equations are solved. References are plain loops on the host in f64.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/linalg/bqrrp.h"
@@ -99,6 +100,12 @@ class DeviceLinalg : public testing::TestWithParam<std::tuple<DeviceKind, DType>
     return of(there.fetch());
   }
   static Dense fetch(const Matrix& matrix) { return fetch(matrix.view()); }
+  static Matrix matrix_like(const TensorView& view, std::int64_t m, std::int64_t n) { return Matrix(plain_allocator(), view.device, {}, view.dtype, m, n); }
+  static Matrix copy_of(const TensorView& view) {
+    Matrix copy = matrix_like(view, view.shape[0], view.shape[1]);
+    kernels().cast(view, copy.view(), {});
+    return copy;
+  }
   static Dense permuted(const Dense& a, const std::vector<std::int64_t>& pivots) {
     Dense result(a.rows, static_cast<std::int64_t>(pivots.size()));
     for (std::int64_t i = 0; i < a.rows; ++i)
@@ -109,6 +116,23 @@ class DeviceLinalg : public testing::TestWithParam<std::tuple<DeviceKind, DType>
     for (std::int64_t i = 0; i < a.rows; ++i)
       for (std::int64_t j = 0; j < a.columns; ++j) a.at(i, j) *= factors.values[static_cast<std::size_t>(j)];
     return a;
+  }
+  /// Q R of GEQRF's format: R from the upper triangle, Q by applying the reflectors to it.
+  static Dense product_of_factors(const Dense& factored, const Dense& tau) {
+    const std::int64_t m = factored.rows, n = factored.columns, least = std::min(m, n);
+    Dense r(m, n);
+    for (std::int64_t i = 0; i < least; ++i)
+      for (std::int64_t j = i; j < n; ++j) r.at(i, j) = factored.at(i, j);
+    for (std::int64_t k = least - 1; k >= 0; --k) {
+      for (std::int64_t j = 0; j < n; ++j) {
+        double dot = r.at(k, j);
+        for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * r.at(i, j);
+        dot *= tau.values[static_cast<std::size_t>(k)];
+        r.at(k, j) -= dot;
+        for (std::int64_t i = k + 1; i < m; ++i) r.at(i, j) -= dot * factored.at(i, k);
+      }
+    }
+    return r;
   }
   /// What rounding leaves of a computation with sums of `depth` terms, norm-wise, with a constant for its several stages.
   static double bound(std::int64_t depth) { return 32 * std::sqrt(static_cast<double>(depth)) * unit(); }
@@ -150,24 +174,80 @@ TEST_P(DeviceLinalg, BlockedPivotedQr) {
     const Array a = to_array(normal(m, n, 7), dtype());
     DeviceCopy there(kernels(), a);
     const BqrrpResult result = bqrrp(context(), there.view());
-    const std::int64_t least = std::min(m, n);
-    // R from the upper triangle, Q R by applying the reflectors to it.
-    Dense factored = fetch(result.factored_MN);
-    Dense r(m, n);
-    for (std::int64_t i = 0; i < least; ++i)
-      for (std::int64_t j = i; j < n; ++j) r.at(i, j) = factored.at(i, j);
-    const Dense tau = fetch(result.tau_K);
-    for (std::int64_t k = least - 1; k >= 0; --k) {
-      for (std::int64_t j = 0; j < n; ++j) {
-        double dot = r.at(k, j);
-        for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * r.at(i, j);
-        dot *= tau.values[static_cast<std::size_t>(k)];
-        r.at(k, j) -= dot;
-        for (std::int64_t i = k + 1; i < m; ++i) r.at(i, j) -= dot * factored.at(i, k);
-      }
-    }
+    const Dense r = product_of_factors(fetch(result.factored_MN), fetch(result.tau_K));
     const Dense whole = of(a);
     EXPECT_LT(distance(permuted(whole, result.pivots), r), 4 * bound(m) * whole.norm()) << m << " x " << n;
+  }
+}
+
+TEST_P(DeviceLinalg, PivotedQrTakesTheLargestRemainingColumn) {
+  for (const auto& [m, n, scale] : {std::tuple<std::int64_t, std::int64_t, double>{40, 40, 1}, {300, 200, 1e-30}, {60, 150, 1e30}, {1, 7, 1}, {9, 1, 1}, {700, 512, 1}}) {
+    Dense whole = normal(m, n, 21);
+    for (double& value : whole.values) value *= scale;
+    const Array a = to_array(whole, dtype());
+    whole = of(a);
+    DeviceCopy there(kernels(), a);
+    const std::int64_t least = std::min(m, n);
+    const Matrix factored = copy_of(there.view()), tau = matrix_like(there.view(), least, 1);
+    std::vector<std::int64_t> pivots(static_cast<std::size_t>(n));
+    kernels().lapack->qr_pivoted(factored.view(), tau.column(0), pivots, plain_allocator(), {});
+    const Dense found = fetch(factored);
+    EXPECT_LT(distance(permuted(whole, pivots), product_of_factors(found, fetch(tau))), 4 * bound(m) * whole.norm()) << m << " x " << n;
+    std::vector<std::int64_t> sorted = pivots;
+    std::sort(sorted.begin(), sorted.end());
+    for (std::int64_t j = 0; j < n; ++j) ASSERT_EQ(sorted[static_cast<std::size_t>(j)], j);
+    // |R_kk| is no smaller than what any later column has left below row k.
+    double worst = 0;
+    for (std::int64_t j = 0; j < n; ++j) {
+      double square = 0;
+      for (std::int64_t k = std::min(least, j + 1) - 1; k >= 0; --k) {
+        square += found.at(k, j) * found.at(k, j);
+        if (k < j) worst = std::max(worst, std::sqrt(square) - std::abs(found.at(k, k)));
+      }
+    }
+    EXPECT_LE(worst, bound(m) * whole.norm()) << m << " x " << n;
+  }
+}
+
+TEST_P(DeviceLinalg, PivotedQrOfZerosAndOfEqualColumns) {
+  Dense whole(6, 5);
+  for (std::int64_t i = 0; i < 6; ++i) whole.at(i, 2) = whole.at(i, 4) = 3;
+  const Array a = to_array(whole, dtype());
+  DeviceCopy there(kernels(), a);
+  const Matrix factored = copy_of(there.view()), tau = matrix_like(there.view(), 5, 1);
+  std::vector<std::int64_t> pivots(5);
+  kernels().lapack->qr_pivoted(factored.view(), tau.column(0), pivots, plain_allocator(), {});
+  EXPECT_EQ(pivots.front(), 2);
+  EXPECT_LT(distance(permuted(whole, pivots), product_of_factors(fetch(factored), fetch(tau))), bound(6) * whole.norm());
+}
+
+TEST_P(DeviceLinalg, ReflectorsOfAnOrthonormalBasis) {
+  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{400, 300}, {130, 130}, {50, 1}, {90, 40}}) {
+    const Array a = to_array(normal(m, n, 22), dtype());
+    DeviceCopy there(kernels(), a);
+    const CqrrtResult thin = cqrrt(context(), there.view());
+    const Dense before = product(fetch(thin.q_MN), fetch(thin.r_NN));
+    const Matrix q = copy_of(thin.q_MN.view()), r = copy_of(thin.r_NN.view()), tau = matrix_like(there.view(), n, 1),
+                 t = matrix_like(there.view(), n, n);
+    kernels().lapack->reconstruct_q(q.view(), r.view(), tau.column(0), t.view(), plain_allocator(), {});
+    const Dense factored = fetch(q), triangle = fetch(t), taus = fetch(tau);
+    EXPECT_LT(distance(before, product_of_factors(factored, taus)), static_cast<double>(n) * bound(m) * before.norm()) << m << " x " << n;
+    // H_1 ... H_n = I - V T V^T: its first n columns times D r are q r again.
+    Dense v(m, n), top(n, n);
+    for (std::int64_t j = 0; j < n; ++j) {
+      for (std::int64_t i = j; i < m; ++i) v.at(i, j) = i == j ? 1 : factored.at(i, j);
+      for (std::int64_t i = 0; i <= j; ++i) top.at(i, j) = factored.at(i, j);
+      for (std::int64_t i = j + 1; i < n; ++i) EXPECT_EQ(triangle.at(i, j), 0);
+      EXPECT_EQ(taus.values[static_cast<std::size_t>(j)], triangle.at(j, j));
+    }
+    Dense square(n, n);
+    for (std::int64_t j = 0; j < n; ++j)
+      for (std::int64_t i = 0; i <= j; ++i) square.at(j, i) = v.at(j, i);
+    Dense back = product(v, product(triangle, product(transposed(square), top)));
+    for (double& value : back.values) value = -value;
+    for (std::int64_t j = 0; j < n; ++j)
+      for (std::int64_t i = 0; i <= j; ++i) back.at(i, j) += top.at(i, j);
+    EXPECT_LT(distance(before, back), static_cast<double>(n) * bound(m) * before.norm()) << m << " x " << n;
   }
 }
 

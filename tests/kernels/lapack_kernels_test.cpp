@@ -278,6 +278,13 @@ TEST_P(LapackTest, ColumnsAreGatheredMeasuredAndFilled) {
   Matrix out = empty(5003, 4), squares(memory(), Device{}, Stream{}, DType::f64, 6, 1);
   lapack->gather_columns(a.view, order, out.view(), memory(), {});
   EXPECT_EQ(dense_of(out.view()).values, take_columns(a.inside, order).values);
+  const std::vector<std::int64_t> places{4, 0, 5, 2};
+  const Framed scattered(gaussian_matrix(5003, 6, 14), dtype());
+  lapack->scatter_columns(out.view(), places, scattered.view, memory(), {});
+  EXPECT_EQ(take_columns(dense_of(scattered.view), places).values, dense_of(out.view()).values);
+  const std::vector<std::int64_t> others{1, 3};
+  EXPECT_EQ(take_columns(dense_of(scattered.view), others).values, take_columns(scattered.inside, others).values);
+  EXPECT_TRUE(scattered.frame_intact());
   lapack->column_norms(a.view, squares.view(), {});
   for (std::int64_t j = 0; j < 6; ++j) {
     const double expected = norm(block(a.inside, 0, 5003, j, 1));

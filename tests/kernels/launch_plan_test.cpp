@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/cuda/pivoted_qr_plan.h"
+
 #include <vector>
 
 namespace panther::cuda {
@@ -51,6 +53,30 @@ TEST(LaunchPlan, AFullMapSaysSo) {
 }
 
 // The reduction folds its partial sums with one block, whose tree halves the threads.
+TEST(LaunchPlan, ColumnsAreDealtToAsFewBlocksAsWarpsAndMemoryAllow) {
+  constexpr std::int64_t kShared = 225 * 1024;
+  const auto small = deal_columns(640, 512, 8, 132, kShared);
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->blocks, 32u);
+  EXPECT_EQ(small->columns_per_block, kPivotWarps);
+  const auto one = deal_columns(5, 1, 4, 132, kShared);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->blocks, 1u);
+  for (const std::int64_t columns : {1, 17, 500, 2000, 8192}) {
+    for (const std::int64_t rows : {1, 33, 192, 1280, 28000}) {
+      const auto deal = deal_columns(rows, columns, 8, 132, kShared);
+      if (!deal) {
+        EXPECT_GT((rows * 8 + 16) * (columns / 132 + 1) + rows * 8, kShared) << rows << " x " << columns;
+        continue;
+      }
+      EXPECT_GE(deal->blocks * deal->columns_per_block, columns);
+      EXPECT_LE(deal->blocks, 132u);
+      EXPECT_LE(static_cast<std::int64_t>(deal->shared_bytes), kShared);
+    }
+  }
+  EXPECT_FALSE(deal_columns(40000, 4, 8, 132, kShared));
+}
+
 TEST(LaunchPlan, ReductionShapeFitsItsTree) {
   EXPECT_EQ(kReduceBlocks % kThreads, 0);
   EXPECT_EQ(kThreads & (kThreads - 1), 0);

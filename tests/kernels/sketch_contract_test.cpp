@@ -234,19 +234,18 @@ TEST_P(SketchContract, RowsThatAreThereStayWhenItGrows) {
   }
 }
 
-// Large enough for every special path: S by blocks, sums in shared memory.
-TEST_P(SketchContract, ATallMatrixIsMultipliedByTheSameS) {
-  constexpr std::int64_t kRows = 96, kTall = 12800, kColumns = 70;
-  const auto sketch = make_sketch(test::sketch_spec(kind(), kRows, kTall));
-  const Array s = test::materialized(*sketch, context(), {}, DType::f64);
+/// S of `rows` x `tall` times `columns` columns, both ways, at a few places.
+void expect_tall_products(const std::string& kind, const SketchContext& context, std::int64_t rows_of_s, std::int64_t tall, std::int64_t columns) {
+  const auto sketch = make_sketch(test::sketch_spec(kind, rows_of_s, tall));
+  const Array s = test::materialized(*sketch, context, {}, DType::f64);
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const bool transpose : {false, true}) {
       for (const test::Layout layout : {test::Layout::rows, test::Layout::columns}) {
-        const std::int64_t depth = transpose ? kRows : kTall, rows = transpose ? kTall : kRows;
-        const Array a = test::random_matrix(dtype, depth, kColumns, 8, layout), before = test::random_matrix(dtype, rows, kColumns, 9);
-        const Array out = test::applied(*sketch, context(), transpose, {}, 0.5, a, -1.0, before);
+        const std::int64_t depth = transpose ? rows_of_s : tall, rows = transpose ? tall : rows_of_s;
+        const Array a = test::random_matrix(dtype, depth, columns, 8, layout), before = test::random_matrix(dtype, rows, columns, 9);
+        const Array out = test::applied(*sketch, context, transpose, {}, 0.5, a, -1.0, before);
         for (std::int64_t i = 0; i < rows; i += transpose ? 1277 : 7) {
-          for (std::int64_t c = 0; c < kColumns; c += 23) {
+          for (std::int64_t c = 0; c < columns; c += 23) {
             double sum = 0, magnitude = 0, norm = 0, row = 0;
             for (std::int64_t j = 0; j < depth; ++j) {
               const double entry = transpose ? s.at(j, i) : s.at(i, j), value = a.at(j, c);
@@ -262,6 +261,12 @@ TEST_P(SketchContract, ATallMatrixIsMultipliedByTheSameS) {
     }
   }
 }
+
+// Large enough for every special path: S by blocks, sums in shared memory.
+TEST_P(SketchContract, ATallMatrixIsMultipliedByTheSameS) { expect_tall_products(kind(), context(), 96, 12800, 70); }
+
+// Enough vectors and columns for tiles of the tensor cores, with ends that fill none.
+TEST_P(SketchContract, ManyVectorsMeetManyColumns) { expect_tall_products(kind(), context(), 250, 6624, 184); }
 
 TEST_P(SketchContract, OnlyHaarStoresAnything) {
   const Size size{256, 8192};

@@ -245,7 +245,7 @@ void bench_hadamard(const Limits& limits) {
 }
 
 void bench_qr() {
-  const linalg::Context context{.kernels = device(), .allocator = plain_allocator(), .sum_over_ranks = {}, .seed = 5, .progress = {}};
+  const linalg::Context context{.kernels = device(), .allocator = reusing_allocator(), .sum_over_ranks = {}, .seed = 5, .progress = {}};
   constexpr std::int64_t kTall = 1 << 20, kColumns = 512, kSquare = 8192;
   const LapackKernels& lapack = *device().lapack;
   {
@@ -256,8 +256,8 @@ void bench_qr() {
     const auto timings = measure::time_in_turns({[&] { last = linalg::cqrrpt(context, a.view(), options); },
                                                  [&] {
                                                    device().cast(a.view(), copy.view(), {});
-                                                   lapack.qr(copy.view(), tau.column(0), plain_allocator(), {});
-                                                   lapack.form_q(copy.view(), tau.column(0), plain_allocator(), {});
+                                                   lapack.qr(copy.view(), tau.column(0), reusing_allocator(), {});
+                                                   lapack.form_q(copy.view(), tau.column(0), reusing_allocator(), {});
                                                  }}, plan(2.0));
     measure::Figure figure{.name = "cqrrpt", .device = "cuda", .shape = concat(kTall, "x", kColumns), .dtype = "f64", .timing = timings[0],
                            .flops = 3.0 * kTall * kColumns * kColumns};
@@ -267,13 +267,15 @@ void bench_qr() {
   }
   const Matrix a = bench::normal_matrix(device(), DType::f64, kSquare, kSquare);
   const Matrix copy(plain_allocator(), kDevice, {}, DType::f64, kSquare, kSquare), tau(plain_allocator(), kDevice, {}, DType::f64, kSquare, 1);
-  const auto timings = measure::time_in_turns({[&] { linalg::bqrrp(context, a.view()); },
+  linalg::BqrrpReport last;
+  const auto timings = measure::time_in_turns({[&] { last = linalg::bqrrp(context, a.view()).report; },
                                                [&] {
                                                  device().cast(a.view(), copy.view(), {});
-                                                 lapack.qr(copy.view(), tau.column(0), plain_allocator(), {});
+                                                 lapack.qr(copy.view(), tau.column(0), reusing_allocator(), {});
                                                }}, {.warm_ups = 1, .least_runs = 2, .most_runs = 5, .budget_seconds = 2, .device = DeviceKind::cuda});
   measure::Figure figure{.name = "bqrrp", .device = "cuda", .shape = "8192x8192", .dtype = "f64", .timing = timings[0], .flops = 4.0 / 3 * kSquare * kSquare * kSquare};
   figure.numbers = {{"geqrf_s", timings[1].median}, {"ratio_to_unpivoted", timings[1].median / timings[0].median}};
+  for (const linalg::StageTime& stage : last.stages) figure.numbers.emplace_back("s_" + stage.name, stage.seconds);
   measure::print_json(figure);
 }
 
@@ -281,7 +283,7 @@ void bench_svd() {
   constexpr std::int64_t kSide = 16384;
   const linalg::Context context{.kernels = device(), .allocator = reusing_allocator(), .sum_over_ranks = {}, .seed = 5, .progress = {}};
   const Matrix a = bench::falling_matrix(device(), DType::f32, kSide);
-  for (const auto& [name, range] : {std::pair{"rsvd.krylov", linalg::RangeFinder::krylov}, {"rsvd.power", linalg::RangeFinder::power}}) {
+  for (const auto& [name, range] : {std::pair{"rsvd.power", linalg::RangeFinder::power}, {"rsvd.krylov", linalg::RangeFinder::krylov}}) {
     linalg::RsvdOptions options;
     options.rank = 128;
     options.range = range;
