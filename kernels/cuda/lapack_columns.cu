@@ -71,6 +71,17 @@ __global__ void find_bad(const T* a, std::int64_t leading, std::int64_t rows, st
   }
 }
 
+template <class T>
+__global__ void add_parts_kernel(const T* matrices, std::int64_t parts, T beta, T* g, std::int64_t leading, std::int64_t size) {
+  const std::int64_t cells = size * size;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < cells; i += static_cast<std::int64_t>(gridDim.x) * kThreads) {
+    T sum = 0;
+    for (std::int64_t p = 0; p < parts; ++p) sum += matrices[p * cells + i];
+    T& cell = g[i / size * leading + i % size];
+    cell = beta == 0 ? sum : beta * cell + sum;
+  }
+}
+
 template <class Body>
 void with_real(const TensorView& a, Body&& body) {
   if (a.dtype == DType::f64) return body(TypeTag<double>{});
@@ -153,6 +164,17 @@ bool all_finite(const TensorView& a_MN, Allocator& allocator, Stream stream) {
   copy_async(&found, flag.data(), sizeof(int), stream);
   stream_synchronize(stream);
   return found == 0;
+}
+
+void add_parts(const void* matrices, std::int64_t parts, double beta, const TensorView& g_NN, Stream stream) {
+  if (g_NN.numel() == 0) return;
+  const DeviceScope scope(g_NN.device.index);
+  with_real(g_NN, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    add_parts_kernel<T><<<static_cast<unsigned>(divide_up(g_NN.numel(), kThreads)), kThreads, 0, native(stream)>>>(
+        static_cast<const T*>(matrices), parts, static_cast<T>(beta), g_NN.as<T>(), linalg::leading_dimension(g_NN), g_NN.shape[0]);
+  });
+  check_launch("add_parts");
 }
 
 void mirror_upper(const TensorView& g_NN, Stream stream) {

@@ -24,7 +24,7 @@ template <class T>
 struct Problem {
   T* a;
   std::int64_t leading;
-  int rows, columns, least, per_block;
+  int rows, columns, steps, per_block;
   T* tau;
   std::int64_t* pivots;
   double* largest;  ///< of each block's columns
@@ -78,7 +78,7 @@ class Share {
     load();
     cooperative_groups::this_grid().sync();
     scale();
-    for (int step = 0; step < p_.least; ++step) {
+    for (int step = 0; step < p_.steps; ++step) {
       offer(step);
       cooperative_groups::this_grid().sync();
       apply(step);
@@ -209,7 +209,7 @@ class Share {
       const int place = places_[c];
       T* target = p_.a + place * p_.leading;
       for (int i = lane_; i < p_.rows; i += kWarp) {
-        const bool of_r = i <= place || place >= p_.least;
+        const bool of_r = i <= place || place >= p_.steps;
         target[i] = of_r ? static_cast<T>(static_cast<double>(column(c)[i]) * unscale) : column(c)[i];
       }
       if (lane_ == 0) p_.pivots[place] = global(c);
@@ -250,7 +250,7 @@ bool factor(const TensorView& a, const TensorView& tau, std::span<std::int64_t> 
   const auto rows = static_cast<std::size_t>(a.shape[0]), columns = static_cast<std::size_t>(a.shape[1]), blocks = std::size_t{deal->blocks};
   const std::size_t pivot_bytes = columns * sizeof(std::int64_t), offer_bytes = 2 * blocks * (sizeof(double) + rows * sizeof(T) + sizeof(int));
   const Workspace memory(allocator, pivot_bytes + blocks * sizeof(double) + offer_bytes, a.device, stream);
-  Problem<T> problem{a.as<T>(), linalg::leading_dimension(a), static_cast<int>(rows), static_cast<int>(columns), static_cast<int>(std::min(rows, columns)),
+  Problem<T> problem{a.as<T>(), linalg::leading_dimension(a), static_cast<int>(rows), static_cast<int>(columns), static_cast<int>(tau.shape[0]),
                      static_cast<int>(deal->columns_per_block), tau.as<T>(), static_cast<std::int64_t*>(memory.data()), nullptr, {}};
   problem.largest = reinterpret_cast<double*>(problem.pivots + columns);
   problem.offers.square = problem.largest + blocks;
@@ -269,7 +269,7 @@ bool factor(const TensorView& a, const TensorView& tau, std::span<std::int64_t> 
 }  // namespace
 
 bool qr_pivoted_on_device(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) {
-  if (a_MN.numel() == 0) return false;
+  if (a_MN.numel() == 0 || tau_K.shape[0] == 0) return false;
   const DeviceScope scope(a_MN.device.index);
   return a_MN.dtype == DType::f64 ? factor<double>(a_MN, tau_K, pivots_N, allocator, stream) : factor<float>(a_MN, tau_K, pivots_N, allocator, stream);
 }

@@ -59,6 +59,8 @@ void Arithmetic::copy(const TensorView& source, const TensorView& destination) c
 }
 
 void Arithmetic::multiply(double alpha, const TensorView& a, const TensorView& b, double beta, const TensorView& c) const {
+  const auto narrow = lapack().narrow_product;
+  if (narrow != nullptr && narrow(alpha, a, b, beta, c, context_.allocator, context_.stream)) return;
   context_.kernels.gemm(alpha, a, b, beta, c, {}, {}, context_.stream);
 }
 

@@ -32,7 +32,7 @@ class BlockedPivotedQr {
 
   BqrrpReport run() {
     std::iota(pivots_.begin(), pivots_.end(), 0);
-    if (least_ > 0 && least_ <= kUnblocked) unblocked();
+    if (least_ > 0 && (least_ <= kUnblocked || (options_.block_columns == 0 && pivots_in_one_launch(context_, rows_, columns_, a_.dtype)))) unblocked();
     else if (least_ > 0) blocked();
     count_rank();
     report_.stages = clock_.finish();
@@ -58,7 +58,7 @@ class BlockedPivotedQr {
       stale_ = count < width();
       fresh_ = false;
       if (count == 0) continue;
-      move_columns(count);
+      move_columns();
       const bool product = factor_panel(count);
       update(count, product);
       if (!product) stale_ = true;
@@ -99,12 +99,20 @@ class BlockedPivotedQr {
     fresh_ = true;
   }
 
-  /// Leaves the QR of the sketch of the chosen columns in chosen_, and says how many of them mean something: LU with partial pivoting of the
-  /// transposed sketch finds a set of columns (all products), GEQP3 of the small set its order.
+  /// Leaves the QR of the sketch of the chosen columns in chosen_, how columns must move in moves_, and says how many of the chosen mean something. Where the
+  /// device leads pivots as fast, the whole sketch is turned and permuted with them; else LU with partial pivoting of the transposed sketch finds a set of
+  /// columns (all products), GEQP3 of the small set its order.
   std::int64_t choose() {
     clock_.begin("pivots", share_);
     const std::int64_t count = width(), trail = trailing_columns();
+    const TensorView chosen = columns(chosen_.view(), 0, count), tau = head(sketch_tau_.view(), count);
     std::vector<std::int64_t> order(static_cast<std::size_t>(trail));
+    turned_whole_ = lapack_.lead_pivots != nullptr && lapack_.lead_pivots(trailing_sketch(), tau, order, context_.allocator, context_.stream);
+    if (turned_whole_) {
+      moves_ = moves_of(order);
+      context_.kernels.cast(columns(trailing_sketch(), 0, count).transposed(), chosen.transposed(), context_.stream);
+      return meaningful(to_host(context_, diagonal(chosen, count)));
+    }
     std::iota(order.begin(), order.end(), 0);
     if (trail > count) {
       const TensorView turned = block(turned_.view(), 0, trail, 0, height_);
@@ -114,13 +122,14 @@ class BlockedPivotedQr {
       for (std::int64_t i = 0; i < count; ++i) std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(swaps[static_cast<std::size_t>(i)])]);
     }
     order.resize(static_cast<std::size_t>(count));
-    const TensorView chosen = columns(chosen_.view(), 0, count);
     lapack_.gather_columns(trailing_sketch(), order, chosen, context_.allocator, context_.stream);
     std::vector<std::int64_t> sorted(static_cast<std::size_t>(count));
-    lapack_.qr_pivoted(chosen, head(sketch_tau_.view(), count), sorted, context_.allocator, context_.stream);
-    order_.clear();
-    for (const std::int64_t j : sorted) order_.push_back(order[static_cast<std::size_t>(j)]);
-    return meaningful(to_host(context_, diagonal(chosen, count)));
+    lapack_.qr_pivoted(chosen, tau, sorted, context_.allocator, context_.stream);
+    for (std::int64_t& j : sorted) j = order[static_cast<std::size_t>(j)];
+    const std::int64_t kept = meaningful(to_host(context_, diagonal(chosen, count)));
+    sorted.resize(static_cast<std::size_t>(kept));
+    moves_ = moves_to_front(sorted);
+    return kept;
   }
 
   /// Rounding in updates is relative to the last sketch taken; an entry below eps^0.75 of it has lost too many digits to go on with.
@@ -131,7 +140,6 @@ class BlockedPivotedQr {
     const double least = std::pow(epsilon, 0.75) * scale_;
     std::int64_t count = 0;
     while (count < static_cast<std::int64_t>(entries.size()) && std::abs(entries[static_cast<std::size_t>(count)]) > least) ++count;
-    order_.resize(static_cast<std::size_t>(count));
     return count;
   }
 
@@ -141,26 +149,20 @@ class BlockedPivotedQr {
     scale_ = scale;
   }
 
-  void move_columns(std::int64_t count) {
+  void move_columns() {
     clock_.begin("move columns", share_);
-    const ColumnMoves moves = moves_to_front(order_);
-    permute(moves, columns(a_, done_, trailing_columns()), moved_.view(), count);
-    permute(moves, trailing_sketch(), moved_.view(), count);
+    permute(columns(a_, done_, trailing_columns()));
+    if (!turned_whole_) permute(trailing_sketch());
     const std::span<std::int64_t> names = pivots_.subspan(static_cast<std::size_t>(done_));
     std::vector<std::int64_t> before;
-    for (const std::int64_t source : moves.sources) before.push_back(names[static_cast<std::size_t>(source)]);
-    std::copy_n(before.begin(), count, names.begin());
-    for (std::size_t i = 0; i < moves.targets.size(); ++i) names[static_cast<std::size_t>(moves.targets[i])] = before[static_cast<std::size_t>(count) + i];
+    for (const std::int64_t source : moves_.sources) before.push_back(names[static_cast<std::size_t>(source)]);
+    for (std::size_t i = 0; i < before.size(); ++i) names[static_cast<std::size_t>(moves_.targets[i])] = before[i];
   }
 
-  void permute(const ColumnMoves& moves, const TensorView& matrix, const TensorView& scratch, std::int64_t count) {
-    const auto size = static_cast<std::int64_t>(moves.sources.size());
-    TensorView held = block(scratch, 0, matrix.shape[0], 0, size);
-    lapack_.gather_columns(matrix, moves.sources, held, context_.allocator, context_.stream);
-    std::vector<std::int64_t> places(static_cast<std::size_t>(count));
-    std::iota(places.begin(), places.end(), 0);
-    places.insert(places.end(), moves.targets.begin(), moves.targets.end());
-    lapack_.scatter_columns(held, places, matrix, context_.allocator, context_.stream);
+  void permute(const TensorView& matrix) {
+    const TensorView held = block(moved_.view(), 0, matrix.shape[0], 0, static_cast<std::int64_t>(moves_.sources.size()));
+    lapack_.gather_columns(matrix, moves_.sources, held, context_.allocator, context_.stream);
+    lapack_.scatter_columns(held, moves_.targets, matrix, context_.allocator, context_.stream);
   }
 
   /// True when panel_ holds the explicit unit lower trapezoid V and t_ its factor; false after Householder QR.
@@ -226,7 +228,7 @@ class BlockedPivotedQr {
     if (rest == 0) return;
     clock_.begin("update sketch", share_);
     const TensorView sketch = columns(trailing_sketch(), count, rest), r = block(r_.view(), 0, count, 0, count);
-    lapack_.multiply_q(true, columns(chosen_.view(), 0, count), head(sketch_tau_.view(), count), sketch, context_.allocator, context_.stream);
+    if (!turned_whole_) lapack_.multiply_q(true, columns(chosen_.view(), 0, count), head(sketch_tau_.view(), count), sketch, context_.allocator, context_.stream);
     context_.kernels.cast(block(chosen_.view(), 0, count, 0, count).transposed(), r.transposed(), context_.stream);
     lapack_.fill('L', 0, 0, r, context_.stream);
     lapack_.solve_upper(Side::right, false, 1, block(a_, done_, count, done_, count), r, context_.allocator, context_.stream);
@@ -259,7 +261,8 @@ class BlockedPivotedQr {
   std::int64_t done_ = 0, sketch_first_ = 0;
   double scale_ = 0, floor_ = 0, share_ = 0;
   bool stale_ = true, fresh_ = false;
-  std::vector<std::int64_t> order_;  ///< the chosen columns, counted from done_
+  ColumnMoves moves_;          ///< of columns counted from done_
+  bool turned_whole_ = false;  ///< the trailing sketch is permuted and has the reflectors of its chosen columns applied
   Matrix sketch_, turned_, chosen_, sketch_tau_, panel_, moved_, gram_, r_, t_, w_;
   BqrrpReport report_;
 };

@@ -8,12 +8,14 @@
 
 namespace panther::linalg {
 
-/// The chosen columns go to positions 0, 1, ...; those that stood there and were not chosen fill the places that became free.
+/// Column sources[i] goes to place targets[i]; all others stay.
 struct ColumnMoves {
-  std::vector<std::int64_t> sources;  ///< what to gather: the chosen ones, then the displaced ones
-  std::vector<std::int64_t> targets;  ///< where the displaced ones go; sources has targets.size() more entries than were chosen
+  std::vector<std::int64_t> sources, targets;
 };
 
+/// The chosen columns go to places 0, 1, ...; those that stood there and were not chosen fill the places that became free. The chosen ones come first.
 PANTHER_KERNELS_API ColumnMoves moves_to_front(std::span<const std::int64_t> chosen);
+/// Column order[j] goes to place j, for every j where that is another.
+PANTHER_KERNELS_API ColumnMoves moves_of(std::span<const std::int64_t> order);
 
 }  // namespace panther::linalg

@@ -64,7 +64,7 @@ class TallPivotedQr {
   std::int64_t choose_pivots() {
     clock_.begin("pivots", 0.05);
     Matrix tau = make_matrix(context_, a_, columns_, 1);
-    if (columns_ >= kBlockedSketch) {
+    if (columns_ >= kBlockedSketch && !pivots_in_one_launch(context_, sketch_.rows(), columns_, a_.dtype)) {
       Context whole{context_.kernels, context_.allocator, context_.stream, {}, 0, -1, context_.seed + 1, {}};
       bqrrp_in_place(whole, sketch_.view(), head(tau.view(), columns_), result_.pivots, {});
     } else {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kUsableRatio = 1e-5;   ///< below: the Gram matrix has lost the column, or f32's triangular solve would
 constexpr double kNearlyOrthonormal = 0.9;
+constexpr double kWellSeparated = 1e-3;   ///< before: then one pass leaves columns orthonormal to three digits at least
 constexpr double kTiniestGram = 1e-140;   ///< squares of smaller numbers lose digits to underflow
 constexpr double kTiniestDivisor = 1e-280;
 constexpr int kMostPasses = 6;
@@ -48,12 +49,12 @@ double cholesky_pass(const Arithmetic& maths, const TensorView& y_ML, const Tens
 }
 
 /// True when y is orthonormal; false, with y as it was before the failing pass, when the first pass finds it too dependent.
-bool cholesky_passes(const Arithmetic& maths, const TensorView& y_ML, const TensorView& r_LL, Orthonormalized& done) {
+bool cholesky_passes(const Arithmetic& maths, const TensorView& y_ML, const TensorView& r_LL, double enough, Orthonormalized& done) {
   for (int pass = 0; pass < kMostPasses; ++pass) {
     const double ratio = cholesky_pass(maths, y_ML, r_LL);
     if (ratio == 0) return false;
     ++done.passes;
-    if (ratio >= kNearlyOrthonormal) return true;
+    if (ratio >= enough) return true;
   }
   return false;
 }
@@ -126,20 +127,20 @@ void clear_below_diagonal(const Arithmetic& maths, const TensorView& r_LL) { mat
 
 }  // namespace
 
-Orthonormalized orthonormalize(const Context& context, const TensorView& y_ML, const TensorView& r_LL) {
+Orthonormalized orthonormalize(const Context& context, const TensorView& y_ML, const TensorView& r_LL, Orthonormality wanted) {
   const Arithmetic maths(context, y_ML.dtype, y_ML.device);
   const std::int64_t columns = y_ML.shape[1];
   PANTHER_REQUIRE(columns <= context.rows_of(y_ML), "orthonormalize: ", columns, " columns of length ", context.rows_of(y_ML), " cannot be independent");
   Orthonormalized done;
   if (columns == 0) return done;
   if (r_LL.data != nullptr) maths.lapack().fill('A', 0, 1, r_LL, maths.stream());
-  if (cholesky_passes(maths, y_ML, r_LL, done)) return done;
+  if (cholesky_passes(maths, y_ML, r_LL, wanted == Orthonormality::full ? kNearlyOrthonormal : kWellSeparated, done)) return done;
 
   const Arithmetic wide(context, DType::f64, y_ML.device);
   const Matrix z = wide.copy_of(y_ML), given = r_LL.data != nullptr ? wide.copy_of(y_ML) : Matrix();
   const Matrix before = r_LL.data != nullptr ? wide.copy_of(r_LL) : Matrix();
   done = {0, true, precondition(wide, z.view())};
-  PANTHER_CHECK(cholesky_passes(wide, z.view(), {}, done), "Cholesky QR failed on a preconditioned matrix of ", columns, " columns");
+  PANTHER_CHECK(cholesky_passes(wide, z.view(), {}, kNearlyOrthonormal, done), "Cholesky QR failed on a preconditioned matrix of ", columns, " columns");
   wide.copy(z.view(), y_ML);
   if (r_LL.data != nullptr) {
     wide.copy(wide.product(wide.inner_product(z.view(), given.view()).view(), before.view()).view(), r_LL);

@@ -14,6 +14,11 @@
 
 namespace panther::linalg {
 
+enum class Orthonormality : std::uint8_t {
+  full,   ///< to working precision
+  nearly  ///< to three digits, which one pass gives most matrices: enough between the products of a power iteration, whose span is all that counts
+};
+
 struct Orthonormalized {
   int passes = 0;                ///< Cholesky QR passes
   bool preconditioned = false;
@@ -22,7 +27,8 @@ struct Orthonormalized {
 
 /// y_ML (column-major, f32 or f64, L <= total rows) becomes Q with orthonormal columns over all ranks. r_LL (L x L, y's dtype; may be empty)
 /// becomes Q^T y: upper triangular but for rounding, zeros below the diagonal.
-PANTHER_KERNELS_API Orthonormalized orthonormalize(const Context& context, const TensorView& y_ML, const TensorView& r_LL = {});
+PANTHER_KERNELS_API Orthonormalized orthonormalize(const Context& context, const TensorView& y_ML, const TensorView& r_LL = {},
+                                                   Orthonormality wanted = Orthonormality::full);
 
 /// y becomes Q, orthonormal and orthogonal to basis_MK (orthonormal), with y = basis coefficients_KL + Q r_LL; K + L <= total rows.
 /// coefficients and r may be empty.

@@ -51,12 +51,14 @@ SvdResult power_range(const Arithmetic& maths, const Input& input, std::int64_t 
   const Context whole = replicated(maths.context());
   SvdResult result;
   Matrix q = maths.sketch_columns(*maths.sketch(options.sketch, basis, input.columns, "range"), input.view);
-  orthonormalize(maths.context(), q.view());
+  // Between products the columns need only stay apart; the last basis is orthonormal.
+  const auto wanted = [&](int iterations) { return iterations < options.power_iterations ? Orthonormality::nearly : Orthonormality::full; };
+  orthonormalize(maths.context(), q.view(), {}, wanted(0));
   for (; result.iterations < options.power_iterations; ++result.iterations) {
     const Matrix w = maths.inner_product(input.view, q.view());
-    orthonormalize(whole, w.view());
+    orthonormalize(whole, w.view(), {}, Orthonormality::nearly);
     maths.multiply(1, input.view, w.view(), 0, q.view());
-    orthonormalize(maths.context(), q.view());
+    orthonormalize(maths.context(), q.view(), {}, wanted(result.iterations + 1));
     maths.context().tell("rsvd: iterated", (2.0 * result.iterations + 3) / (2.0 * options.power_iterations + 2));
   }
   const Matrix bt = maths.inner_product(input.view, q.view());

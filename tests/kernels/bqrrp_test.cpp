@@ -169,8 +169,14 @@ TEST(ColumnMovesTest, MovesNoMoreThanNeeded) {
   const std::vector<std::int64_t> chosen{5, 1, 0};
   const ColumnMoves moves = moves_to_front(chosen);
   EXPECT_THAT(moves.sources, testing::ElementsAre(5, 1, 0, 2));
-  EXPECT_THAT(moves.targets, testing::ElementsAre(5));
-  EXPECT_THAT(moves_to_front(std::vector<std::int64_t>{1, 0}).targets, testing::IsEmpty());
+  EXPECT_THAT(moves.targets, testing::ElementsAre(0, 1, 2, 5));
+  EXPECT_THAT(moves_to_front(std::vector<std::int64_t>{1, 0}).targets, testing::ElementsAre(0, 1));
+}
+
+TEST(ColumnMovesTest, AnOrderMovesOnlyWhatChangesPlace) {
+  const ColumnMoves moves = moves_of(std::vector<std::int64_t>{3, 1, 0, 2});
+  EXPECT_THAT(moves.sources, testing::ElementsAre(3, 0, 2));
+  EXPECT_THAT(moves.targets, testing::ElementsAre(0, 2, 3));
 }
 
 }  // namespace

@@ -170,14 +170,26 @@ TEST_P(DeviceLinalg, TallQrWithoutPivots) {
 }
 
 TEST_P(DeviceLinalg, BlockedPivotedQr) {
-  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{200, 200}, {150, 220}, {300, 120}}) {
-    const Array a = to_array(normal(m, n, 7), dtype());
-    DeviceCopy there(kernels(), a);
-    const BqrrpResult result = bqrrp(context(), there.view());
-    const Dense r = product_of_factors(fetch(result.factored_MN), fetch(result.tau_K));
-    const Dense whole = of(a);
-    EXPECT_LT(distance(permuted(whole, result.pivots), r), 4 * bound(m) * whole.norm()) << m << " x " << n;
+  for (const std::int64_t block : {0, 32, 48}) {
+    for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{200, 200}, {150, 220}, {300, 120}}) {
+      const Array a = to_array(normal(m, n, 7), dtype());
+      DeviceCopy there(kernels(), a);
+      const BqrrpResult result = bqrrp(context(), there.view(), {.block_columns = block});
+      const Dense r = product_of_factors(fetch(result.factored_MN), fetch(result.tau_K));
+      const Dense whole = of(a);
+      EXPECT_LT(distance(permuted(whole, result.pivots), r), 4 * bound(m) * whole.norm()) << m << " x " << n << " in blocks of " << block;
+    }
   }
+}
+
+// Rank and order when what is left of a block means nothing: the sketch is taken again.
+TEST_P(DeviceLinalg, BlockedPivotedQrOfLowRank) {
+  const Array a = to_array(low_rank(180, 160, 41), dtype());
+  DeviceCopy there(kernels(), a);
+  const BqrrpResult result = bqrrp(context(), there.view(), {.block_columns = 32, .rank_tolerance = dtype() == DType::f64 ? 1e-12 : 1e-4});
+  EXPECT_EQ(result.report.rank, 41);
+  const Dense whole = of(a);
+  EXPECT_LT(distance(permuted(whole, result.pivots), product_of_factors(fetch(result.factored_MN), fetch(result.tau_K))), 8 * bound(180) * whole.norm());
 }
 
 TEST_P(DeviceLinalg, PivotedQrTakesTheLargestRemainingColumn) {
@@ -248,6 +260,115 @@ TEST_P(DeviceLinalg, ReflectorsOfAnOrthonormalBasis) {
     for (std::int64_t j = 0; j < n; ++j)
       for (std::int64_t i = 0; i <= j; ++i) back.at(i, j) += top.at(i, j);
     EXPECT_LT(distance(before, back), static_cast<double>(n) * bound(m) * before.norm()) << m << " x " << n;
+  }
+}
+
+// Wide enough for blocks of columns, tall enough for panels of rows; columns fall off by six orders (three in f32), and blocks with them.
+TEST_P(DeviceLinalg, TallQrOfGradedColumnsByProducts) {
+  const std::int64_t m = 16500, n = 300;
+  Array a = test::random_matrix(dtype(), m, n, 23, test::Layout::columns);
+  for (std::int64_t j = 0; j < n; ++j) {
+    const double scale = std::pow(10.0, -static_cast<double>(j) / (dtype() == DType::f64 ? 50 : 100));
+    for (std::int64_t i = 0; i < m; ++i) a.set(i, j, a.at(i, j) * scale);
+  }
+  DeviceCopy there(kernels(), a);
+  const CqrrptResult result = cqrrpt(context(), there.view());
+  ASSERT_EQ(result.rank, n);
+  EXPECT_LT(result.quality.residual, bound(m));
+  EXPECT_LT(result.quality.orthogonality, static_cast<double>(n) * bound(m));
+}
+
+TEST_P(DeviceLinalg, GramOfManyRows) {
+  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{5003, 37}, {2048, 9}, {700, 5}}) {
+    const Array a = to_array(normal(m, n, 24), dtype());
+    DeviceCopy there(kernels(), a);
+    const Matrix columns = copy_of(there.view()), gram(plain_allocator(), there.view().device, {}, DType::f64, n, n);
+    kernels().lapack->gram(columns.view(), gram.view(), plain_allocator(), {});
+    const Dense whole = of(a);
+    EXPECT_LT(distance(fetch(gram), product(transposed(whole), whole)), 1e-14 * static_cast<double>(m) * static_cast<double>(n)) << m << " x " << n;
+  }
+}
+
+TEST_P(DeviceLinalg, CholeskyOfSmallMatricesAndWhereItFails) {
+  for (const std::int64_t n : {1, 2, 33, 138, 200}) {
+    const Dense factor = normal(n + 3, n, 25);
+    Dense square = product(transposed(factor), factor);
+    const Array a = to_array(square, dtype());
+    DeviceCopy there(kernels(), a);
+    const Matrix r = copy_of(there.view());
+    ASSERT_EQ(kernels().lapack->cholesky(r.view(), plain_allocator(), {}), 0);
+    Dense upper = fetch(r);
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < i; ++j) upper.at(i, j) = 0;
+    square = of(a);
+    EXPECT_LT(distance(product(transposed(upper), upper), square), bound(n) * square.norm()) << n;
+    if (n < 5) continue;
+    Array broken = a;
+    broken.set(4, 4, -1);
+    DeviceCopy bad(kernels(), broken);
+    const Matrix again = copy_of(bad.view());
+    EXPECT_EQ(kernels().lapack->cholesky(again.view(), plain_allocator(), {}), 5);
+  }
+}
+
+TEST_P(DeviceLinalg, LeadingPivotsLeaveTheRest) {
+  const auto lead = kernels().lapack->lead_pivots;
+  if (lead == nullptr) GTEST_SKIP() << "this device picks columns by LU";
+  const std::int64_t m = 60, n = 150, steps = 20;
+  const Array a = to_array(normal(m, n, 26), dtype());
+  DeviceCopy there(kernels(), a);
+  const Matrix turned = copy_of(there.view()), tau = matrix_like(there.view(), steps, 1), whole_tau = matrix_like(there.view(), m, 1), whole = copy_of(there.view());
+  std::vector<std::int64_t> pivots(static_cast<std::size_t>(n)), all(static_cast<std::size_t>(n));
+  ASSERT_TRUE(lead(turned.view(), tau.column(0), pivots, plain_allocator(), {}));
+  kernels().lapack->qr_pivoted(whole.view(), whole_tau.column(0), all, plain_allocator(), {});
+  for (std::int64_t j = 0; j < steps; ++j) EXPECT_EQ(pivots[static_cast<std::size_t>(j)], all[static_cast<std::size_t>(j)]);
+  // Q^T A P = what stands there with reflectors taken out: applying them to it gives A P back.
+  Dense rest = fetch(turned);
+  const Dense factored = rest, taus = fetch(tau);
+  for (std::int64_t j = 0; j < steps; ++j)
+    for (std::int64_t i = j + 1; i < m; ++i) rest.at(i, j) = 0;
+  for (std::int64_t k = steps - 1; k >= 0; --k) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      double dot = rest.at(k, j);
+      for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * rest.at(i, j);
+      dot *= taus.values[static_cast<std::size_t>(k)];
+      rest.at(k, j) -= dot;
+      for (std::int64_t i = k + 1; i < m; ++i) rest.at(i, j) -= dot * factored.at(i, k);
+    }
+  }
+  const Dense expected = of(a);
+  EXPECT_LT(distance(permuted(expected, pivots), rest), 4 * bound(m) * expected.norm());
+}
+
+// Sums over thousands of terms of one sign, where an accumulator that rounds towards zero would be off by a hundred times as much; both ways of storing a.
+TEST_P(DeviceLinalg, NarrowProductsAreAsExactAsTheDtype) {
+  const auto narrow = kernels().lapack->narrow_product;
+  if (narrow == nullptr || dtype() != DType::f32) GTEST_SKIP() << "no product of its own for this device or dtype";
+  for (const auto& [m, k, n] : {std::tuple<std::int64_t, std::int64_t, std::int64_t>{2052, 3004, 74}, {2048, 8192, 138}, {5000, 2100, 200}}) {
+    for (const test::Layout layout : {test::Layout::rows, test::Layout::columns}) {
+      for (const double shift : {0.0, 3.0}) {
+        Array a = test::random_matrix(DType::f32, m, k, 27, layout), b = test::random_matrix(DType::f32, k, n, 28, test::Layout::columns);
+        for (std::int64_t i = 0; i < m; i += 251)
+          for (std::int64_t l = 0; l < k; ++l) a.set(i, l, a.at(i, l) + shift);
+        for (std::int64_t l = 0; l < k; ++l)
+          for (std::int64_t j = 0; j < n; ++j) b.set(l, j, b.at(l, j) + shift);
+        const Array c = test::random_matrix(DType::f32, m, n, 29, test::Layout::columns);
+        DeviceCopy left(kernels(), a), right(kernels(), b), out(kernels(), c);
+        if (!narrow(0.5, left.view(), right.view(), -2, out.view(), plain_allocator(), {})) GTEST_SKIP() << "not on this device";
+        const Array found = out.fetch();
+        double worst = 0;
+        for (std::int64_t i = 0; i < m; i += 251) {
+          for (std::int64_t j = 0; j < n; ++j) {
+            double sum = 0, square_a = 0, square_b = 0;
+            for (std::int64_t l = 0; l < k; ++l) sum += a.at(i, l) * b.at(l, j), square_a += a.at(i, l) * a.at(i, l), square_b += b.at(l, j) * b.at(l, j);
+            worst = std::max(worst, std::abs(found.at(i, j) - (0.5 * sum - 2 * c.at(i, j))) / (0.5 * std::sqrt(square_a * square_b) + 2 * std::abs(c.at(i, j))));
+          }
+        }
+        // A segment is 96 sums rounded towards zero, each by 2^-23 at most, then k / 256 additions to nearest.
+        EXPECT_LT(worst, 96 * 0x1p-23 + static_cast<double>(k / 256) * 0x1p-24) << m << " x " << k << " x " << n << " shift " << shift;
+        std::printf("narrow product %lld x %lld x %lld, shift %g: worst error %.2g\n", static_cast<long long>(m), static_cast<long long>(k), static_cast<long long>(n), shift, worst);
+      }
+    }
   }
 }
 

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cuda/pivoted_qr_plan.h"
-
+#include <set>
 #include <vector>
+
+#include "kernels/cuda/hopper/narrow_product_plan.h"
+#include "kernels/cuda/hopper/sign_mma_plan.h"
+#include "kernels/cuda/pivoted_qr_plan.h"
 
 namespace panther::cuda {
 namespace {
@@ -75,6 +78,40 @@ TEST(LaunchPlan, ColumnsAreDealtToAsFewBlocksAsWarpsAndMemoryAllow) {
     }
   }
   EXPECT_FALSE(deal_columns(40000, 4, 8, 132, kShared));
+}
+
+TEST(LaunchPlan, SplitsOfTheDepthCoverItOnce) {
+  for (const std::int64_t elements : {2048, 6624, 100000, 1 << 20}) {
+    const SignMmaPlan plan = plan_sign_mma(256, 1024, elements, 132);
+    ASSERT_GT(plan.splits, 0u);
+    EXPECT_EQ(plan.elements_per_split % 128, 0);
+    EXPECT_GE(plan.splits * plan.elements_per_split, elements);
+    EXPECT_LT((plan.splits - 1) * plan.elements_per_split, elements);
+    EXPECT_LE(plan.splits * plan.row_tiles * plan.column_tiles, 132u);
+  }
+  EXPECT_EQ(plan_sign_mma(100, 1024, 1 << 20, 132).splits, 0u);
+  EXPECT_EQ(plan_sign_mma(256, 1024, 1 << 20, 0).splits, 0u);
+  for (const std::int64_t depth : {2048, 3004, 16384}) {
+    for (const std::int64_t columns : {74, 138, 200}) {
+      const NarrowPlan plan = plan_narrow_product(4096, columns, depth, 132);
+      ASSERT_GT(plan.columns, 0);
+      EXPECT_GE(plan.column_tiles * static_cast<unsigned>(plan.columns), columns);
+      EXPECT_EQ(plan.depth_per_split % kNarrowSegment, 0);
+      EXPECT_GE(plan.splits * plan.depth_per_split, depth);
+      EXPECT_LT((plan.splits - 1) * plan.depth_per_split, depth);
+    }
+  }
+  EXPECT_EQ(plan_narrow_product(4096, 8, 4096, 132).columns, 0);
+}
+
+TEST(LaunchPlan, SlotsOfAStageHoldEveryElementOnce) {
+  for (const bool depth_near : {false, true}) {
+    std::set<int> elements;
+    for (int slot = 0; slot < kNarrowDepth; ++slot) elements.insert(narrow_element_of_slot(slot, depth_near));
+    EXPECT_EQ(elements.size(), 32u);
+    EXPECT_EQ(*elements.begin(), 0);
+    EXPECT_EQ(*elements.rbegin(), 31);
+  }
 }
 
 TEST(LaunchPlan, ReductionShapeFitsItsTree) {

@@ -1,6 +1,7 @@
 #include "kernels/cuda/hopper/sign_mma.h"
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/hopper/add_splits.cuh"
 #include "kernels/cuda/hopper/bulk_copy.cuh"
 #include "kernels/cuda/hopper/sign_mma_plan.h"
 #include "kernels/cuda/hopper/tensor_map.h"
@@ -186,20 +187,6 @@ __global__ void __launch_bounds__(kSignThreads, 1) sign_mma(const __grid_constan
   Worker<T, columns_near>(problem, *reinterpret_cast<Stages*>(memory)).run();
 }
 
-/// out = alpha (sum over splits, in their order) + beta out.
-template <class Out>
-__global__ void add_splits(const float* sums, int splits, std::int64_t vectors, std::int64_t columns, float alpha, float beta, Out* out, std::int64_t vector_stride,
-                           std::int64_t column_stride) {
-  const std::int64_t cells = vectors * columns;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < cells; i += static_cast<std::int64_t>(gridDim.x) * kThreads) {
-    float sum = 0;
-    for (int s = 0; s < splits; ++s) sum += sums[s * cells + i];
-    Out& cell = out[i / columns * vector_stride + i % columns * column_stride];
-    const float old = beta == 0 ? 0.0f : beta * convert<float>(cell);
-    cell = convert<Out>(alpha * sum + old);
-  }
-}
-
 template <class T, bool columns_near>
 void launch(const Problem& problem, const SignMmaPlan& plan, Stream stream) {
   check_status(cudaFuncSetAttribute(sign_mma<T, columns_near>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Stages)), "cudaFuncSetAttribute");
@@ -224,14 +211,6 @@ CUtensorMap map_of(const TensorView& x_BE, bool columns_near) {
   return make_tensor_map(type, x_BE.data, {{elements, 2, kSignDepth}, {columns, row, kSignColumns}});
 }
 
-bool is_hopper(int device, int& multiprocessors) {
-  int major = 0, minor = 0;
-  check_status(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
-  check_status(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
-  check_status(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  return major == 9 && minor == 0;
-}
-
 }  // namespace
 
 bool project_by_sign_mma(const DenseSketch& sketch, double alpha, const TensorView& x_BE, double beta, const TensorView& out_BV, Allocator& allocator, Stream stream) {
@@ -242,9 +221,7 @@ bool project_by_sign_mma(const DenseSketch& sketch, double alpha, const TensorVi
   const std::int64_t stride = columns_near ? x_BE.strides[1] : x_BE.strides[0];
   // What the copy engine takes, and sums that are written two at a time.
   if (!aligned16(x_BE.data) || stride % 8 != 0 || (columns_near && elements % 32 != 0) || columns % 2 != 0 || elements >= (std::int64_t{1} << 31)) return false;
-  int multiprocessors = 0;
-  if (!is_hopper(x_BE.device.index, multiprocessors)) return false;
-  const SignMmaPlan plan = plan_sign_mma(vectors, columns, elements, multiprocessors);
+  const SignMmaPlan plan = plan_sign_mma(vectors, columns, elements, hopper_multiprocessors(x_BE.device.index));
   if (plan.splits == 0) return false;
   const Workspace sums(allocator, static_cast<std::size_t>(plan.splits) * static_cast<std::size_t>(vectors * columns) * sizeof(float), x_BE.device, stream);
   const Problem problem{sketch.key, static_cast<std::uint32_t>(sketch.first_vector), static_cast<std::uint32_t>(sketch.first_element / 128), map_of(x_BE, columns_near), vectors, columns,

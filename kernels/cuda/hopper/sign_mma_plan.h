@@ -25,6 +25,7 @@ struct SignMmaPlan {
 inline SignMmaPlan plan_sign_mma(std::int64_t vectors, std::int64_t columns, std::int64_t elements, int multiprocessors) {
   constexpr std::int64_t kLeastElements = 2048;
   SignMmaPlan plan;
+  if (multiprocessors == 0) return plan;
   const std::int64_t row_tiles = divide_up(vectors, kSignRows), column_tiles = divide_up(columns, kSignColumns);
   if (3 * vectors * columns < 2 * row_tiles * kSignRows * column_tiles * kSignColumns || row_tiles > 65535) return plan;
   const std::int64_t fill = std::max<std::int64_t>(1, multiprocessors / (row_tiles * column_tiles)), splits = std::min(fill, elements / kLeastElements);

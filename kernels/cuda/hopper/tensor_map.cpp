@@ -24,6 +24,16 @@ Encode find_encode() {
 
 }  // namespace
 
+int hopper_multiprocessors(int device) {
+  const auto attribute = [&](cudaDeviceAttr name) {
+    int value = 0;
+    check_status(cudaDeviceGetAttribute(&value, name, device), "cudaDeviceGetAttribute");
+    return value;
+  };
+  const bool hopper = attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+  return hopper ? attribute(cudaDevAttrMultiProcessorCount) : 0;
+}
+
 CUtensorMap make_tensor_map(CUtensorMapDataType type, const void* data, std::initializer_list<TileDimension> dimensions) {
   static const Encode encode = find_encode();
   constexpr std::size_t kMost = 5;

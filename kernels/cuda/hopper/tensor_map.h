@@ -13,8 +13,10 @@ struct TileDimension {
   std::uint32_t tile = 0;         ///< elements of a tile along it
 };
 
-/// Of two-byte elements at an address divisible by 16, dimensions from the nearest on, tiles swizzled by 128 bytes. Throws Unsupported where the driver has
-/// no such maps.
+/// Of a device that these kernels run on; 0 of any other.
+int hopper_multiprocessors(int device);
+
+/// At an address divisible by 16, dimensions from the nearest on, tiles swizzled by 128 bytes. Throws Unsupported where the driver has no such maps.
 CUtensorMap make_tensor_map(CUtensorMapDataType type, const void* data, std::initializer_list<TileDimension> dimensions);
 
 }  // namespace panther::cuda
