@@ -130,6 +130,8 @@ void AutoPlan::observe_residual(std::size_t bucket, int candidate, double ratio)
   if (ratio <= 0 || bucket >= options_.size()) return;
   const double expected = options_[bucket][static_cast<std::size_t>(candidate)].error;
   if (expected > 0) learned_.observe(bucket, codec_of(candidate), ratio / expected);
+  // Rank 0's errors decide the plan: another's would ask for the same plan again and again.
+  if (ratio > automatic_.error_budget && collective_.rank() == 0) wants_plan_ = true;
 }
 
 std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings) {
@@ -146,7 +148,7 @@ double slack_at(std::int64_t step, const AutoSettings& settings) {
 }
 
 bool AutoPlan::due(std::int64_t step) const noexcept {
-  return automatic_.plan.empty() && !options_.empty() && step >= next_plan(last_, automatic_);
+  return automatic_.plan.empty() && !options_.empty() && (soon_ || step >= next_plan(last_, automatic_));
 }
 
 StepProblem AutoPlan::problem(std::int64_t step, const std::vector<int>& current) const {
@@ -208,6 +210,7 @@ StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, De
     plan = plan_step(problem(step, current));
   }
   last_ = step;
+  wants_plan_ = soon_ = false;
   plan.choice.resize(current.size());
   const std::vector<std::int64_t> mine(plan.choice.begin(), plan.choice.end());
   const std::vector<std::int64_t> all = gather_integers(collective_, mine, {}, deadline);

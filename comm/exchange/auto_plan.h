@@ -45,7 +45,11 @@ class AutoPlan {
 
   void observe(StepTimes times);
   /// What training showed of a bucket's residual under a candidate. It holds for the codec's other ranks or bits in proportion to what was expected of them.
+  /// A ratio beyond the error budget makes wants_plan() true.
   void observe_residual(std::size_t bucket, int candidate, double ratio);
+  /// This rank would rather not wait for the next plan. All ranks must hear of it, and then call plan_soon() in the same step.
+  bool wants_plan() const noexcept { return wants_plan_; }
+  void plan_soon() noexcept { soon_ = true; }
 
   /// Before step `step` (committed steps so far, the same on all ranks).
   bool due(std::int64_t step) const noexcept;
@@ -81,6 +85,7 @@ class AutoPlan {
   LearnedErrors learned_;
   std::vector<StepTimes> times_;                   ///< of the last steps
   std::optional<std::int64_t> last_;               ///< step of the last plan
+  bool wants_plan_ = false, soon_ = false;
 };
 
 /// Elements of a bucket that lossy codecs compress: those of matrices that are not spared.

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kLossBytes = 8;
 constexpr int kPerRank = kLossBytes + 1;
-constexpr unsigned kStop = 1, kCheckpoint = 2, kNonFinite = 4, kPresent = 128;
+constexpr unsigned kStop = 1, kCheckpoint = 2, kNonFinite = 4, kPlan = 8, kPresent = 128;
 
 void store(const TensorView& view, std::int64_t index, float value) {
   switch (view.dtype) {
@@ -48,12 +48,12 @@ int byte_at(const TensorView& view, std::int64_t index) {
 
 std::int64_t control_elements(int ranks) { return static_cast<std::int64_t>(kPerRank) * ranks; }
 
-void write_control(const TensorView& tail, int rank, int ranks, const ControlWord& control, double loss) {
+void write_control(const TensorView& tail, int rank, int ranks, const ControlWord& control, double loss, bool plan) {
   std::memset(tail.data, 0, static_cast<std::size_t>(control_elements(ranks)) * size_of(tail.dtype));
   const std::int64_t own = static_cast<std::int64_t>(kPerRank) * rank;
   const auto bits = std::bit_cast<std::uint64_t>(loss);
   for (int i = 0; i < kLossBytes; ++i) store(tail, own + i, static_cast<float>((bits >> (8 * i)) & 255u));
-  const unsigned flags = kPresent | (control.stop ? kStop : 0u) | (control.checkpoint ? kCheckpoint : 0u) | (control.nonfinite ? kNonFinite : 0u);
+  const unsigned flags = kPresent | (control.stop ? kStop : 0u) | (control.checkpoint ? kCheckpoint : 0u) | (control.nonfinite ? kNonFinite : 0u) | (plan ? kPlan : 0u);
   store(tail, own + kLossBytes, static_cast<float>(flags));
 }
 
@@ -76,6 +76,7 @@ ControlSum read_control(const TensorView& tail, int ranks) {
     sum.loss_sum += std::bit_cast<double>(bits);
     sum.any.stop |= (static_cast<unsigned>(flags) & kStop) != 0;
     sum.any.checkpoint |= (static_cast<unsigned>(flags) & kCheckpoint) != 0;
+    sum.plan |= (static_cast<unsigned>(flags) & kPlan) != 0;
     if ((static_cast<unsigned>(flags) & kNonFinite) != 0) {
       sum.any.nonfinite = true;
       sum.nonfinite_ranks.push_back(rank);

@@ -16,14 +16,15 @@ namespace panther::comm {
 
 struct ControlSum {
   ControlWord any;
+  bool plan = false;                  ///< a rank asks for a plan before the next step
   std::vector<int> nonfinite_ranks;   ///< that said so
   double loss_sum = 0;
   std::int64_t contributions = 0;  ///< ranks counted exactly once
   int first_wrong = -1;            ///< the first rank that was not; -1 when all were
 };
 
-/// Fills `tail` (host memory, one dimension, control_elements(ranks) long, any floating dtype).
-void write_control(const TensorView& tail, int rank, int ranks, const ControlWord& control, double loss);
+/// Fills `tail` (host memory, one dimension, control_elements(ranks) long, any floating dtype). `plan`: this rank asks for one.
+void write_control(const TensorView& tail, int rank, int ranks, const ControlWord& control, double loss, bool plan = false);
 /// Reads what the sum over ranks made of it.
 ControlSum read_control(const TensorView& tail, int ranks);
 

@@ -77,7 +77,7 @@ TensorView Sender::host_view(const Message& message) {
 void Sender::write_tail(const Message& message, const ControlWord& control, double loss) {
   if (message.tail_kind == Tail::none) return;
   if (message.tail_kind == Tail::control) {
-    write_control(host_view(message), collective_.rank(), collective_.size(), control, loss);
+    write_control(host_view(message), collective_.rank(), collective_.size(), control, loss, automatic_ != nullptr && automatic_->wants_plan());
   } else {
     write_presence(host_view(message), collective_.rank(), collective_.size());
   }
@@ -176,6 +176,7 @@ ExchangeReport Sender::complete() {
     fail(ErrorCode::Corrupt, "the step's first message does not hold the contribution of rank ", control.first_wrong, " exactly once (",
          control.contributions, " of ", collective_.size(), " ranks counted). Run with comm.checked = true to see which message is damaged");
   }
+  if (control.plan && automatic_ != nullptr) automatic_->plan_soon();
   pending_ = true;
   std::vector<int> suspects = control.nonfinite_ranks;
   add_suspects(suspects, deadline);

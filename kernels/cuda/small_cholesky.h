@@ -1,5 +1,5 @@
 #pragma once
-// Cholesky of a matrix that fits into one block's shared memory, in one launch: cuSOLVER's takes a dozen for it.
+// Cholesky of a matrix that fits into one block's registers, in one launch: cuSOLVER's takes a dozen for it.
 #include <cstdint>
 
 #include "kernels/allocator.h"

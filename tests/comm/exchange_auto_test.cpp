@@ -182,6 +182,36 @@ TEST(NextPlan, DoublesItsDistanceUpToTheLongest) {
   }
 }
 
+// Rank 1 of a random matrix keeps so little that what waits grows from step to step; the next plan by the calendar would be a thousand steps away.
+TEST(AutomaticExchange, AResidualBeyondTheBudgetIsPlannedForAtOnce) {
+  constexpr std::int64_t kSteps = 36;
+  PerRank<std::vector<std::vector<std::string>>> codecs(2);
+  PerRank<std::vector<std::int64_t>> plans(2);
+  run_ranks_as_threads(2, [&](Collective& group) {
+    SlowLink link(group, kSlow);
+    ExchangeConfig config = automatic();
+    config.automatic.candidates = {"half", "powersgd-1"};
+    config.automatic.first_plan = 1000;
+    config.automatic.error_budget = config.automatic.start_budget = 2;
+    RankExchange world(link, gradients(), config);
+    std::vector<std::vector<std::string>> seen;
+    std::vector<std::int64_t> planned;
+    for (std::int64_t number = 0; number < kSteps; ++number) {
+      const ExchangeReport report = step(world, group.rank(), number, normal);
+      seen.push_back(codecs_in(report));
+      if (!report.plan.empty()) planned.push_back(number);
+    }
+    codecs.set(group.rank(), seen);
+    plans.set(group.rank(), planned);
+  });
+  EXPECT_EQ(codecs[1], codecs[0]);
+  EXPECT_THAT(codecs[0].front(), ::testing::Contains("powersgd-1"));
+  EXPECT_THAT(codecs[0].back(), Each(std::string("half")));
+  ASSERT_GE(plans[0].size(), 2u);
+  EXPECT_LE(plans[0][1], 18);  // looked at by step 16 at the latest, asked for in the next, made before the one after
+  EXPECT_THAT(plans[1], ::testing::IsEmpty());
+}
+
 TEST(AutomaticExchange, SketchedGradientsStayExactUnlessAsked) {
   for (const bool compress : {false, true}) {
     run_ranks_as_threads(2, [&](Collective& group) {
