@@ -6,6 +6,7 @@
 
 #include "comm/gather_integers.h"
 #include "comm/exchange/bucket_parts.h"
+#include "comm/exchange/error_feedback.h"
 #include "comm/exchange/layout.h"
 #include "comm/exchange/link_plan.h"
 #include "core/error.h"
@@ -15,6 +16,7 @@ namespace panther::comm {
 namespace {
 
 constexpr std::size_t kTimedSteps = 16;
+constexpr const char* kPlanWanted = "exchange/plan_wanted";
 /// Steps for which a measured link is believed.
 constexpr std::int64_t kLinkSteps = 64;
 
@@ -126,12 +128,14 @@ void AutoPlan::observe(StepTimes times) {
   times_.push_back(std::move(times));
 }
 
-void AutoPlan::observe_residual(std::size_t bucket, int candidate, double ratio) {
-  if (ratio <= 0 || bucket >= options_.size()) return;
+void AutoPlan::observe_residual(std::size_t bucket, int candidate, double ratio, std::int64_t step) {
+  if (ratio <= 0 || bucket >= options_.size() || step % ErrorFeedback::kGuardPeriod != 0 || step == last_) return;
   const double expected = options_[bucket][static_cast<std::size_t>(candidate)].error;
-  if (expected > 0) learned_.observe(bucket, codec_of(candidate), ratio / expected);
-  // Rank 0's errors decide the plan: another's would ask for the same plan again and again.
-  if (ratio > automatic_.error_budget && collective_.rank() == 0) wants_plan_ = true;
+  if (!(expected > 0)) return;
+  const double factor = ratio / expected;
+  learned_.observe(bucket, codec_of(candidate), factor);
+  // Rank 0's errors decide the plan: another's would ask for the same plan again and again. The error as the planner will see it.
+  if (expected * factor > automatic_.error_budget && collective_.rank() == 0) wants_plan_ = true;
 }
 
 std::int64_t next_plan(std::optional<std::int64_t> last, const AutoSettings& settings) {
@@ -191,9 +195,18 @@ void AutoPlan::try_codecs(const std::vector<int>& current) {
   }
 }
 
+void AutoPlan::save_state(const StateSink& put) const {
+  learned_.save(put);
+  std::int64_t wanted = wants_plan_ || soon_ ? 1 : 0;
+  if (wanted != 0) put(kPlanWanted, TensorView(&wanted, DType::i64, {1}));
+}
+
 void AutoPlan::resume(std::int64_t step, const StateSource& get) {
   last_ = step;
   if (!automatic_.plan.empty()) return;
+  // Asked for again, so that ranks which have no state of their own hear of it.
+  std::int64_t wanted = 0;
+  wants_plan_ = collective_.rank() == 0 && get(kPlanWanted, TensorView(&wanted, DType::i64, {1})) && wanted != 0;
   std::set<std::string> codecs;
   for (const Candidate& candidate : choices_.candidates) codecs.insert(candidate.codec);
   learned_.load(get, codecs);
@@ -209,16 +222,19 @@ StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, De
     if (last_ && !times_.empty()) try_codecs(current);
     plan = plan_step(problem(step, current));
   }
+  const bool by_calendar = step >= next_plan(last_, automatic_);
   last_ = step;
-  wants_plan_ = soon_ = false;
+  forget_requests();
   plan.choice.resize(current.size());
   const std::vector<std::int64_t> mine(plan.choice.begin(), plan.choice.end());
   const std::vector<std::int64_t> all = gather_integers(collective_, mine, {}, deadline);
   plan.choice.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(current.size()));
   plan.changed = plan.choice != current;
-  std::vector<std::string> in_use;
-  for (const int candidate : plan.choice) in_use.push_back(codec_of(candidate));
-  learned_.forget_others(in_use);
+  if (by_calendar) {
+    std::vector<std::string> in_use;
+    for (const int candidate : plan.choice) in_use.push_back(codec_of(candidate));
+    learned_.forget_others(in_use);
+  }
   times_.clear();
   return plan;
 }

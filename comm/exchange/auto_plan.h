@@ -45,8 +45,9 @@ class AutoPlan {
 
   void observe(StepTimes times);
   /// What training showed of a bucket's residual under a candidate. It holds for the codec's other ranks or bits in proportion to what was expected of them.
-  /// A ratio beyond the error budget makes wants_plan() true.
-  void observe_residual(std::size_t bucket, int candidate, double ratio);
+  /// `step`: committed steps before this one. Codecs look every ErrorFeedback::kGuardPeriod steps and repeat their last word in between, which is passed over; so is a
+  /// look in the step of a plan, at what the codec before left behind. On rank 0 an error beyond the budget makes wants_plan() true.
+  void observe_residual(std::size_t bucket, int candidate, double ratio, std::int64_t step);
   /// This rank would rather not wait for the next plan. All ranks must hear of it, and then call plan_soon() in the same step.
   bool wants_plan() const noexcept { return wants_plan_; }
   void plan_soon() noexcept { soon_ = true; }
@@ -56,8 +57,10 @@ class AutoPlan {
   /// All ranks together: the new choice. `why` and the prediction are rank 0's. The buckets hold what was decoded last: on the CPU, plans after the
   /// first try codecs on it.
   StepPlan decide(std::int64_t step, const std::vector<int>& current, Deadline deadline);
-  /// What was learned of errors, for checkpoints.
-  void save_state(const StateSink& put) const { learned_.save(put); }
+  /// What was learned of errors, and whether a plan is wanted, for checkpoints.
+  void save_state(const StateSink& put) const;
+  /// Before another run's state is loaded, on all ranks.
+  void forget_requests() noexcept { wants_plan_ = soon_ = false; }
   /// A run whose plan came from a checkpoint after `step` steps: knows what was learned then and plans next where the whole run would have.
   void resume(std::int64_t step, const StateSource& get);
 

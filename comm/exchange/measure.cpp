@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <ctime>
 
 #include "comm/exchange/host_state.h"
 #include "comm/exchange/lane.h"
@@ -28,11 +29,15 @@ class Probe {
   }
   static constexpr std::size_t kMost = 4 << 20;
 
-  double seconds(std::size_t bytes) {
+  /// `computed`: may receive the processor seconds that this process took for it.
+  double seconds(std::size_t bytes, double* computed = nullptr) {
+    const std::clock_t before = std::clock();
     const TensorView buffer(memory_.data(), DType::f32, {static_cast<std::int64_t>(bytes / sizeof(float))}, device_);
     const Clock::time_point begin = Clock::now();
     collective_.all_reduce(buffer, ReduceOp::max, {}, deadline_).wait(deadline_);
-    return seconds_since(begin);
+    const double took = seconds_since(begin);
+    if (computed != nullptr) *computed = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+    return took;
   }
   /// Rank 0's value of what every rank measured.
   double of_rank_zero(double value) {
@@ -108,19 +113,20 @@ LinkRate measure_link(Collective& collective, Allocator& allocator, Device devic
   std::nth_element(small.begin(), small.begin() + 4, small.end());
   const double round = probe.of_rank_zero(small[4]);
   std::size_t bytes = 64 << 10;
-  double before = probe.of_rank_zero(probe.seconds(bytes)), after = before;
+  double computed = 0;
+  double before = probe.of_rank_zero(probe.seconds(bytes, &computed)), after = before;
   std::size_t last = bytes;
   while (after < kLongEnough && bytes < Probe::kMost) {
     before = after;
     last = bytes;
     bytes *= 4;
-    after = probe.of_rank_zero(probe.seconds(bytes));
+    after = probe.of_rank_zero(probe.seconds(bytes, &computed));
   }
   const auto sent = [&](std::size_t size) { return static_cast<double>(collective.all_reduce_bytes_sent(static_cast<std::int64_t>(size))); };
   const double grown = sent(bytes) - (bytes == last ? 0 : sent(last)), took = after - (bytes == last ? round : before);
   // A jitter can make the larger message the quicker one: then the whole message is the measure.
   const double rate = took > 0 ? grown / took : sent(bytes) / std::max(after, 1e-9);
-  return {round / (2.0 * (collective.size() - 1)), rate};
+  return {round / (2.0 * (collective.size() - 1)), rate, probe.of_rank_zero(computed) / sent(bytes)};
 }
 
 double codec_seconds_per_element(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, Device device, int ranks) {

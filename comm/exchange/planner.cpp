@@ -14,6 +14,11 @@ double collective_seconds(const CodecOption& option, const LinkRate& link) {
   return option.rounds * link.latency_seconds + static_cast<double>(option.bytes_sent) / link.bytes_per_second;
 }
 
+/// Of the collective's seconds, those in which this process computes.
+double sending_seconds(const CodecOption& option, const LinkRate& link) {
+  return std::min(collective_seconds(option, link), static_cast<double>(option.bytes_sent) * link.cpu_seconds_per_byte);
+}
+
 bool allowed(const StepProblem& problem, const CodecOption& option) { return option.admissible && option.error <= problem.error_budget; }
 
 void check(const StepProblem& problem) {
@@ -166,14 +171,15 @@ bool stays(const StepProblem& problem, double shortest, double least_error) {
 
 StepPrediction predict_step(const StepProblem& problem, const std::vector<int>& choice) {
   StepPrediction result;
-  double end = 0, delay = 0;  // delay: of backward, by codecs that ran before its end
+  double end = 0, delay = 0;  // delay: of backward, by what was computed beside it
   for (std::size_t i = 0; i < problem.buckets.size(); ++i) {
     const BucketProblem& bucket = problem.buckets[i];
     const CodecOption& option = bucket.options[static_cast<std::size_t>(choice[i])];
     const double start = std::max(bucket.ready_seconds + delay, end);
-    const double beside = std::clamp(problem.backward_seconds + delay - start, 0.0, option.codec_seconds);
-    delay += problem.contention * beside;
-    end = start + option.codec_seconds + collective_seconds(option, problem.link);
+    const double collective = collective_seconds(option, problem.link), left = problem.backward_seconds + delay - start;
+    const double beside = std::clamp(left, 0.0, option.codec_seconds), shared = std::clamp(left - option.codec_seconds, 0.0, collective);
+    delay += problem.contention * (beside + (collective > 0 ? sending_seconds(option, problem.link) * shared / collective : 0));
+    end = start + option.codec_seconds + collective;
     result.end_seconds.push_back(end);
     result.bytes_sent += option.bytes_sent;
   }

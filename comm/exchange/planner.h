@@ -3,7 +3,7 @@
 //
 // Model of a step (docs/codecs.md, "Planning"): backward ends at `backward_seconds`; bucket i is complete at `ready_seconds` and one thread
 // carries the buckets in order, so bucket i starts at max(ready_i, end of bucket i - 1) and takes encode + rounds x latency + bytes / rate +
-// decode. What is left after backward is exposed. Where the codecs' arithmetic takes cores that backward uses, it delays backward by as much.
+// decode. What is left after backward is exposed. Where the codecs' arithmetic and the sending take cores that backward uses, they delay backward by as much.
 //
 // A link that is idle behind backward carries more bits for nothing: of all choices within the error budget whose step is at most (1 + slack) times
 // the shortest, the one that loses least is taken, which is the smallest mean of the buckets' errors, each weighted with the gradients that the error concerns.
@@ -19,6 +19,7 @@ namespace panther::comm {
 struct LinkRate {
   double latency_seconds = 0;
   double bytes_per_second = 0;
+  double cpu_seconds_per_byte = 0;     ///< that this process computes for a byte sent: copies, the byte received for it, their sum
 };
 
 /// One codec for one bucket.
@@ -42,7 +43,7 @@ struct StepProblem {
   std::vector<BucketProblem> buckets = {};  ///< in issue order
   LinkRate link = {};
   double backward_seconds = 0;         ///< from the start of the step to the end of backward
-  double contention = 1;               ///< of codecs' seconds before the end of backward, the share that delays backward: 1 on a busy CPU, 0 beside a GPU
+  double contention = 1;               ///< of the computing of codecs and sending before the end of backward, the share that delays it: 1 on a busy CPU, 0 beside a GPU
   double error_budget = 0;             ///< options with a larger error are not taken
   double slack = 0.05;                 ///< of the shortest step, what may be spent on smaller errors
   double hysteresis = 0.1;             ///< the current choice stays unless another makes the step shorter or its error smaller by this share

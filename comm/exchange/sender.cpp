@@ -256,7 +256,7 @@ void Sender::note_times(const StepTimes& times, ExchangeReport& report) {
     bucket.ready_seconds = times.ready_seconds[i];
     const double end = ended_[i] - times.begun_seconds, since = std::max(times.backward_seconds, i == 0 ? 0.0 : ended_[i - 1] - times.begun_seconds);
     bucket.exposed_seconds = std::max(0.0, end - since);
-    if (automatic_ != nullptr) automatic_->observe_residual(i, choice_[i], report.buckets[i].health.residual_ratio);
+    if (automatic_ != nullptr) automatic_->observe_residual(i, choice_[i], report.buckets[i].health.residual_ratio, step_);
   }
   if (automatic_ != nullptr) automatic_->observe(times);
   report.plan = std::move(plan_text_);

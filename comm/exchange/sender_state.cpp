@@ -94,7 +94,10 @@ void Sender::load_plan(const StateSource& get) {
 void Sender::load_state(const StateSource& get) {
   settle(true);
   if (!get("exchange/step", TensorView(&step_, DType::i64, {1}))) step_ = 0;
-  if (automatic_ != nullptr) load_plan(get);
+  if (automatic_ != nullptr) {
+    automatic_->forget_requests();
+    load_plan(get);
+  }
   std::uint64_t shared = 0;
   for (std::size_t i = 0; i < messages_.size(); ++i) {
     std::set<std::string> taken;

@@ -186,6 +186,7 @@ void eigh(const TensorView& a_NN, const TensorView& w_N, Allocator& allocator, S
 const LapackKernels* lapack_kernels() {
   static constexpr LapackKernels table{.gram = gram,
                                        .solve_upper = solve_upper,
+                                       .divide_by_pivoted = divide_by_pivoted,
                                        .multiply_upper = multiply_upper,
                                        .cholesky = cholesky,
                                        .qr = qr,

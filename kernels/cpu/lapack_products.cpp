@@ -100,6 +100,10 @@ void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN
   triangular<float>(Lapack<float>::trsm, side, transpose, alpha, t_NN, b);
 }
 
+void divide_by_pivoted(const TensorView& r_NN, const TensorView& b_MN, Allocator& allocator, Stream stream) {
+  solve_upper(Side::right, false, 1, r_NN, b_MN, allocator, stream);
+}
+
 void multiply_upper(Side side, bool transpose, const TensorView& t_NN, const TensorView& b, Allocator&, Stream) {
   linalg::check_triangular(side, t_NN, b, DeviceKind::cpu);
   if (b.numel() == 0) return;

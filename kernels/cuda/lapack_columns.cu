@@ -88,10 +88,6 @@ void with_real(const TensorView& a, Body&& body) {
   body(TypeTag<float>{});
 }
 
-}  // namespace
-
-namespace {
-
 template <bool gathers>
 void move_listed(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator& allocator, Stream stream) {
   if (source.shape[0] == 0 || columns.empty()) return;

@@ -1,12 +1,12 @@
 // CUDA's LapackKernels: triangles and Gram matrices by cuBLAS, factorizations by cuSOLVER, one handle of each per device. Calls that need a
-// status wait for the stream. Column pivoting and the LU of reconstruct_q are kernels of our own: cuSOLVER has neither.
+// status wait for the stream. Column pivoting (on the host where a matrix is too large for it) and the LU of reconstruct_q are our own: cuSOLVER has neither.
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "core/error.h"
@@ -76,10 +76,10 @@ struct Vendor;
   template <>                                                           \
   struct Vendor<Real> {                                                 \
     static constexpr auto syrk = cublas##P##syrk;                       \
+    static constexpr auto gemm = cublas##P##gemm;                       \
     static constexpr auto gemms = cublas##P##gemmStridedBatched;        \
     static constexpr auto trsm = cublas##P##trsm;                       \
     static constexpr auto trmm = cublas##P##trmm;                       \
-    static constexpr auto geam = cublas##P##geam;                       \
     static constexpr auto potrf_size = cusolverDn##P##potrf_bufferSize; \
     static constexpr auto potrf = cusolverDn##P##potrf;                 \
     static constexpr auto geqrf_size = cusolverDn##P##geqrf_bufferSize; \
@@ -216,38 +216,9 @@ void gram(const TensorView& a_MN, const TensorView& g_NN, Allocator& allocator, 
   mirror_upper(g_NN, stream);
 }
 
-void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b, Allocator& allocator, Stream stream);
-
-/// cuBLAS' triangular solve of many rows reaches a fifth of its products' rate (H200, f64).
-constexpr std::int64_t kTallSolveRows = 16384, kSolveBlock = 128, kSolvePanelRows = 65536;
-
-/// b = alpha b T^-1 as products: blocks of columns one after the other, each less what those before it gave, times the inverse of its diagonal block. A panel of
-/// rows at a time. Only diagonal blocks are inverted, so the residual is that of the solve but for their condition.
-void solve_tall(double alpha, const TensorView& t_NN, const TensorView& b, Allocator& allocator, Stream stream) {
-  const std::int64_t rows = b.shape[0], columns = b.shape[1], panel = std::min(kSolvePanelRows, rows);
-  const Matrix inverses(allocator, b.device, stream, b.dtype, kSolveBlock, columns), product(allocator, b.device, stream, b.dtype, panel, kSolveBlock);
-  const auto width_at = [&](std::int64_t first) { return std::min(kSolveBlock, columns - first); };
-  const auto inverse_at = [&](std::int64_t first) { return inverses.block(0, width_at(first), first, width_at(first)); };
-  for (std::int64_t first = 0; first < columns; first += kSolveBlock) {
-    fill('A', 0, 1, inverse_at(first), stream);
-    solve_upper(Side::left, false, 1, linalg::block(t_NN, first, width_at(first), first, width_at(first)), inverse_at(first), allocator, stream);
-  }
-  for (std::int64_t top = 0; top < rows; top += panel) {
-    const TensorView part = b.slice(top, std::min(panel, rows - top));
-    for (std::int64_t first = 0; first < columns; first += kSolveBlock) {
-      const std::int64_t width = width_at(first);
-      const TensorView here = linalg::columns(part, first, width), made = product.block(0, part.shape[0], 0, width);
-      if (first > 0) gemm(-1, linalg::columns(part, 0, first), linalg::block(t_NN, 0, first, first, width), alpha, here, {}, {}, stream);
-      gemm(first > 0 ? 1 : alpha, here, inverse_at(first), 0, made, {}, {}, stream);
-      cast(made.transposed(), here.transposed(), stream);
-    }
-  }
-}
-
-void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b, Allocator& allocator, Stream stream) {
+void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b, Allocator&, Stream stream) {
   linalg::check_triangular(side, t_NN, b, DeviceKind::cuda);
   if (b.numel() == 0) return;
-  if (side == Side::right && !transpose && b.shape[0] >= kTallSolveRows && b.shape[1] >= 2 * kSolveBlock) return solve_tall(alpha, t_NN, b, allocator, stream);
   const Session session(b, stream);
   by_dtype(b, [&](auto real) {
     using Real = decltype(real);
@@ -257,6 +228,47 @@ void solve_upper(Side side, bool transpose, double alpha, const TensorView& t_NN
                                   t_NN.as<const Real>(), leading(t_NN), b.as<Real>(), leading(b)),
                "cublas trsm");
   });
+}
+
+/// c = alpha a b + beta c of column-major views, in full precision whatever set_cuda_tf32() says.
+void multiply(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Stream stream) {
+  if (c_MN.numel() == 0) return;
+  const Session session(c_MN, stream);
+  by_dtype(c_MN, [&](auto real) {
+    using Real = decltype(real);
+    const Real scale = static_cast<Real>(alpha), old = static_cast<Real>(beta);
+    check_blas(Vendor<Real>::gemm(session.blas(), CUBLAS_OP_N, CUBLAS_OP_N, narrow(c_MN.shape[0]), narrow(c_MN.shape[1]), narrow(a_MK.shape[1]), &scale, a_MK.as<const Real>(),
+                                  leading(a_MK), b_KN.as<const Real>(), leading(b_KN), &old, c_MN.as<Real>(), leading(c_MN)),
+               "cublas gemm");
+  });
+}
+
+/// cuBLAS' triangular solve of many rows reaches a fifth of its products' rate (H200, f64).
+constexpr std::int64_t kTallSolveRows = 16384, kSolveBlock = 128, kSolvePanelRows = 65536;
+
+/// Blocks of columns one after the other, each less what those before it gave, times the inverse of its diagonal block; a panel of rows at a time. Inverses
+/// from the right: b (X R - 1) is bounded by what X R - 1 is.
+void divide_by_pivoted(const TensorView& r_NN, const TensorView& b_MN, Allocator& allocator, Stream stream) {
+  const std::int64_t rows = b_MN.shape[0], columns = b_MN.shape[1], panel = std::min(kSolvePanelRows, rows);
+  if (rows < kTallSolveRows || columns < 2 * kSolveBlock) return solve_upper(Side::right, false, 1, r_NN, b_MN, allocator, stream);
+  linalg::check_triangular(Side::right, r_NN, b_MN, DeviceKind::cuda);
+  const Matrix inverses(allocator, b_MN.device, stream, b_MN.dtype, kSolveBlock, columns), product(allocator, b_MN.device, stream, b_MN.dtype, panel, kSolveBlock);
+  const auto width_at = [&](std::int64_t first) { return std::min(kSolveBlock, columns - first); };
+  const auto inverse_at = [&](std::int64_t first) { return inverses.block(0, width_at(first), first, width_at(first)); };
+  for (std::int64_t first = 0; first < columns; first += kSolveBlock) {
+    fill('A', 0, 1, inverse_at(first), stream);
+    solve_upper(Side::right, false, 1, linalg::block(r_NN, first, width_at(first), first, width_at(first)), inverse_at(first), allocator, stream);
+  }
+  for (std::int64_t top = 0; top < rows; top += panel) {
+    const TensorView part = b_MN.slice(top, std::min(panel, rows - top));
+    for (std::int64_t first = 0; first < columns; first += kSolveBlock) {
+      const std::int64_t width = width_at(first);
+      const TensorView here = linalg::columns(part, first, width), made = product.block(0, part.shape[0], 0, width);
+      if (first > 0) multiply(-1, linalg::columns(part, 0, first), linalg::block(r_NN, 0, first, first, width), 1, here, stream);
+      multiply(1, here, inverse_at(first), 0, made, stream);
+      cast(made.transposed(), here.transposed(), stream);
+    }
+  }
 }
 
 void multiply_upper(Side side, bool transpose, const TensorView& t_NN, const TensorView& b, Allocator&, Stream stream) {
@@ -312,6 +324,7 @@ void qr_pivoted(const TensorView& a_MN, const TensorView& tau_K, std::span<std::
   linalg::check_qr(a_MN, tau_K, DeviceKind::cuda);
   linalg::check_host_size(pivots_N.size(), a_MN.shape[1], "qr_pivoted: pivots");
   const std::int64_t least = std::min(a_MN.shape[0], a_MN.shape[1]);
+  if (least == 0) return std::iota(pivots_N.begin(), pivots_N.begin() + a_MN.shape[1], std::int64_t{0});
   if (qr_pivoted_on_device(a_MN, tau_K.slice(0, least), pivots_N, allocator, stream)) return;
   const LapackKernels* host = cpu_kernels().lapack;
   if (host == nullptr) fail(ErrorCode::Unsupported, "QR with column pivoting of so large a matrix needs the CPU's LAPACK: configure with -DPANTHER_WITH_OPENBLAS=ON");
@@ -380,18 +393,18 @@ void solve_unit_lower(Side side, const TensorView& l_NN, const TensorView& b, St
   });
 }
 
-/// Panels of kSignedLuSide columns, each followed by products for what is right of it.
+/// Panels of columns, each followed by products for what is right of it.
 void signed_lu_by_panels(const TensorView& a_NN, const TensorView& signs_N, Allocator& allocator, Stream stream) {
-  const std::int64_t size = a_NN.shape[0];
-  for (std::int64_t first = 0; first < size; first += kSignedLuSide) {
-    const std::int64_t width = std::min(kSignedLuSide, size - first), next = first + width, rest = size - next;
+  const std::int64_t size = a_NN.shape[0], side = signed_lu_side(a_NN.device.index);
+  for (std::int64_t first = 0; first < size; first += side) {
+    const std::int64_t width = std::min(side, size - first), next = first + width, rest = size - next;
     const TensorView panel = linalg::block(a_NN, first, width, first, width);
     signed_lu(panel, signs_N.slice(first, width), stream);
     if (rest == 0) return;
     const TensorView below = linalg::block(a_NN, next, rest, first, width), right = linalg::block(a_NN, first, width, next, rest);
     solve_upper(Side::right, false, 1, panel, below, allocator, stream);
     solve_unit_lower(Side::left, panel, right, stream);
-    gemm(-1, below, right, 1, linalg::block(a_NN, next, rest, next, rest), {}, {}, stream);
+    multiply(-1, below, right, 1, linalg::block(a_NN, next, rest, next, rest), stream);
   }
 }
 
@@ -510,6 +523,7 @@ const LapackKernels* lapack_kernels() {
   static constexpr LapackKernels table{.narrow_product = narrow_product,
                                        .gram = gram,
                                        .solve_upper = solve_upper,
+                                       .divide_by_pivoted = divide_by_pivoted,
                                        .multiply_upper = multiply_upper,
                                        .cholesky = cholesky,
                                        .qr = qr,

@@ -75,8 +75,15 @@ void factor(const TensorView& a, const TensorView& signs, Stream stream) {
 
 }  // namespace
 
+std::int64_t signed_lu_side(int device) {
+  constexpr std::int64_t kSides[] = {128, 96};  // f64: 128 KiB, 72 KiB
+  int limit = 0;
+  check_status(cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
+  return limit >= static_cast<int>(kSides[0] * kSides[0] * sizeof(double)) ? kSides[0] : kSides[1];
+}
+
 void signed_lu(const TensorView& a_NN, const TensorView& signs_N, Stream stream) {
-  PANTHER_CHECK(a_NN.shape[0] <= kSignedLuSide, "signed_lu: ", a_NN.shape[0], " columns are too many");
+  PANTHER_CHECK(a_NN.shape[0] <= signed_lu_side(a_NN.device.index), "signed_lu: ", a_NN.shape[0], " columns are too many");
   if (a_NN.numel() == 0) return;
   const DeviceScope scope(a_NN.device.index);
   a_NN.dtype == DType::f64 ? factor<double>(a_NN, signs_N, stream) : factor<float>(a_NN, signs_N, stream);

@@ -5,10 +5,10 @@
 
 namespace panther::cuda {
 
-/// Largest square that signed_lu takes: it stands in the shared memory of one block.
-inline constexpr std::int64_t kSignedLuSide = 128;
+/// Largest square that signed_lu takes on this device: it stands in the shared memory of one block.
+std::int64_t signed_lu_side(int device);
 
-/// In place over the column-major a_NN (f32 or f64, N <= kSignedLuSide): L strictly below the diagonal, U on and above it, D_j = -sign of the pivot in
+/// In place over the column-major a_NN (f32 or f64, N <= signed_lu_side()): L strictly below the diagonal, U on and above it, D_j = -sign of the pivot in
 /// signs_N (of a's dtype). |U_jj| >= 1 for what orthonormal columns leave.
 void signed_lu(const TensorView& a_NN, const TensorView& signs_N, Stream stream);
 

@@ -21,12 +21,6 @@ TensorView head(const TensorView& vector, std::int64_t count) noexcept {
   return result;
 }
 
-bool pivots_in_one_launch(const Context& context, std::int64_t rows, std::int64_t columns, DType dtype) noexcept {
-  constexpr std::int64_t kBytes = std::int64_t{16} << 20;  // less than an A100's multiprocessors hold
-  const LapackKernels* lapack = context.kernels.lapack;
-  return lapack != nullptr && lapack->lead_pivots != nullptr && rows * columns * static_cast<std::int64_t>(size_of(dtype)) <= kBytes;
-}
-
 const LapackKernels& lapack_of(const Context& context) {
   if (context.kernels.lapack == nullptr) {
     fail(ErrorCode::Unsupported, "the kernels of ", context.kernels.name, " have no factorizations: configure with -DPANTHER_WITH_OPENBLAS=ON",

@@ -22,9 +22,6 @@ TensorView diagonal(const TensorView& a, std::int64_t count) noexcept;
 /// The first `count` entries of a vector held as a matrix of one column.
 TensorView head(const TensorView& vector, std::int64_t count) noexcept;
 
-/// Whether the device factors a matrix of this size with column pivoting within its fast memory, so that blocks of products would gain nothing.
-bool pivots_in_one_launch(const Context& context, std::int64_t rows, std::int64_t columns, DType dtype) noexcept;
-
 /// The table, or Unsupported naming the CMake option.
 const LapackKernels& lapack_of(const Context& context);
 

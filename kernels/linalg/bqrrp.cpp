@@ -32,14 +32,24 @@ class BlockedPivotedQr {
 
   BqrrpReport run() {
     std::iota(pivots_.begin(), pivots_.end(), 0);
-    if (least_ > 0 && (least_ <= kUnblocked || (options_.block_columns == 0 && pivots_in_one_launch(context_, rows_, columns_, a_.dtype)))) unblocked();
-    else if (least_ > 0) blocked();
+    if (least_ > 0 && least_ <= kUnblocked) unblocked();
+    else if (least_ > 0 && !at_once()) blocked();
     count_rank();
     report_.stages = clock_.finish();
     return std::move(report_);
   }
 
  private:
+  /// Where the device's fast memory holds the whole matrix, blocks of products would gain nothing. False, with nothing touched, elsewhere.
+  bool at_once() {
+    if (options_.block_columns > 0 || lapack_.lead_pivots == nullptr) return false;
+    clock_.begin("geqp3", 0);
+    require_finite(context_, a_, a_, "bqrrp");
+    if (!lapack_.lead_pivots(a_, tau_, pivots_, context_.allocator, context_.stream)) return false;
+    require_scale(std::abs(to_host(context_, diagonal(a_, 1))[0]));
+    return true;
+  }
+
   void unblocked() {
     clock_.begin("geqp3", 0);
     require_finite(context_, a_, a_, "bqrrp");
@@ -77,7 +87,6 @@ class BlockedPivotedQr {
   void allocate() {
     clock_.begin("allocate", 0);
     sketch_ = make_matrix(context_, a_, height_, columns_);
-    turned_ = make_matrix(context_, a_, columns_, height_);
     chosen_ = make_matrix(context_, a_, height_, block_);
     sketch_tau_ = make_matrix(context_, a_, block_, 1);
     panel_ = make_matrix(context_, a_, rows_, block_);
@@ -115,6 +124,7 @@ class BlockedPivotedQr {
     }
     std::iota(order.begin(), order.end(), 0);
     if (trail > count) {
+      if (turned_.empty()) turned_ = make_matrix(context_, a_, columns_, height_);
       const TensorView turned = block(turned_.view(), 0, trail, 0, height_);
       context_.kernels.cast(trailing_sketch(), turned.transposed(), context_.stream);
       std::vector<std::int64_t> swaps(static_cast<std::size_t>(std::min(trail, height_)));

@@ -64,7 +64,7 @@ class TallPivotedQr {
   std::int64_t choose_pivots() {
     clock_.begin("pivots", 0.05);
     Matrix tau = make_matrix(context_, a_, columns_, 1);
-    if (columns_ >= kBlockedSketch && !pivots_in_one_launch(context_, sketch_.rows(), columns_, a_.dtype)) {
+    if (columns_ >= kBlockedSketch) {
       Context whole{context_.kernels, context_.allocator, context_.stream, {}, 0, -1, context_.seed + 1, {}};
       bqrrp_in_place(whole, sketch_.view(), head(tau.view(), columns_), result_.pivots, {});
     } else {
@@ -85,7 +85,7 @@ class TallPivotedQr {
     result_.q_MK = make_matrix(context_, a_, a_.shape[0], rank);
     const std::span<const std::int64_t> leading(result_.pivots.data(), static_cast<std::size_t>(rank));
     lapack_.gather_columns(a_, leading, result_.q_MK.view(), context_.allocator, context_.stream);
-    lapack_.solve_upper(Side::right, false, 1, block(sketch_.view(), 0, rank, 0, rank), result_.q_MK.view(), context_.allocator, context_.stream);
+    lapack_.divide_by_pivoted(block(sketch_.view(), 0, rank, 0, rank), result_.q_MK.view(), context_.allocator, context_.stream);
   }
 
   void orthogonalize() {

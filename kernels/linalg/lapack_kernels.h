@@ -16,7 +16,7 @@ namespace panther {
 enum class Side : std::uint8_t { left, right };
 
 struct LapackKernels {
-  /// c = alpha a b + beta c at the accuracy of the dtype, beta == 0 never reading c, where this device has something faster than its gemm for a large a
+  /// c = alpha a b + beta c at the accuracy of the dtype (for finite numbers well within its range), beta == 0 never reading c, where this device has something faster than its gemm for a large a
   /// with a narrow b. False, with nothing touched, where it has not; null on devices that never have.
   bool (*narrow_product)(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Allocator& allocator,
                          Stream stream) = nullptr;
@@ -26,6 +26,9 @@ struct LapackKernels {
 
   /// b = alpha op(T)^-1 b (left) or alpha b op(T)^-1 (right) with T the upper triangle of t_NN.
   void (*solve_upper)(Side side, bool transpose, double alpha, const TensorView& t_NN, const TensorView& b, Allocator& allocator, Stream stream) = nullptr;
+  /// b_MN = b R^-1, R the upper triangle of r_NN as QR with column pivoting leaves it: no entry of a row exceeds its diagonal by much, so a device may
+  /// multiply with inverses of diagonal blocks. For other triangles, solve_upper.
+  void (*divide_by_pivoted)(const TensorView& r_NN, const TensorView& b_MN, Allocator& allocator, Stream stream) = nullptr;
   /// b = op(T) b (left) or b op(T) (right), T the upper triangle of t_NN.
   void (*multiply_upper)(Side side, bool transpose, const TensorView& t_NN, const TensorView& b, Allocator& allocator, Stream stream) = nullptr;
 
@@ -39,7 +42,7 @@ struct LapackKernels {
   /// On CUDA a matrix beyond the multiprocessors' shared memory (some 25 MB) is factored on the host: give it small ones.
   void (*qr_pivoted)(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) = nullptr;
   /// The first K steps of qr_pivoted alone, K the length of tau (at most min(M, N)): columns that found no place have the reflectors applied, and what is
-  /// left of them stands from row K on. False, with nothing touched, where the matrix is too large for it; null where LU picks columns as fast.
+  /// left of them stands from row K on. At most 2 K columns change place. False, with nothing touched, where the matrix is too large for it; null where LU picks columns as fast.
   bool (*lead_pivots)(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) = nullptr;
   /// b = op(Q) b from the left, Q of `factored_MK` and tau_K as qr leaves them.
   void (*multiply_q)(bool transpose, const TensorView& factored_MK, const TensorView& tau_K, const TensorView& b_MC, Allocator& allocator,

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kUsableRatio = 1e-5;   ///< below: the Gram matrix has lost the column, or f32's triangular solve would
 constexpr double kNearlyOrthonormal = 0.9;
-constexpr double kWellSeparated = 1e-3;   ///< before: then one pass leaves columns orthonormal to three digits at least
+constexpr double kWellSeparated = 1e-3;   ///< before: then one pass mostly leaves columns orthonormal to three digits
 constexpr double kTiniestGram = 1e-140;   ///< squares of smaller numbers lose digits to underflow
 constexpr double kTiniestDivisor = 1e-280;
 constexpr int kMostPasses = 6;

@@ -34,6 +34,22 @@ TEST(PredictStep, IsAPipelineOfBucketsBehindBackward) {
   // On a busy CPU the first bucket's 4 ms delay backward, and with it the second bucket.
   problem.contention = 1;
   EXPECT_NEAR(predict_step(problem, {0, 0}).step_seconds, 0.127, 1e-12);
+  // So do the 10 ms that its 50000 bytes cost the processor. The second begins at the end of backward and delays nothing.
+  problem.link.cpu_seconds_per_byte = 2e-7;
+  EXPECT_NEAR(predict_step(problem, {0, 0}).step_seconds, 0.137, 1e-12);
+  // A collective that backward outlasts by half delays it by half of its computing: 0.028 of the first's 0.052 s are beside backward.
+  problem.buckets.pop_back();
+  problem.buckets[0].ready_seconds = 0.1 - 0.004 - 0.028;
+  problem.contention = 0.5;
+  EXPECT_NEAR(predict_step(problem, {0}).step_seconds - predict_step(problem, {0}).exposed_seconds, 0.1 + 0.5 * (0.004 + 0.01 * 0.028 / 0.052), 1e-12);
+}
+
+TEST(PlanStep, ExactCodecsThatHideBehindBackwardAreNotEquallyCheap) {
+  StepProblem problem{.candidates = {"none", "half"}, .link = {.latency_seconds = 1e-4, .bytes_per_second = 1.25e8}, .backward_seconds = 0.25};
+  problem.buckets = {{.ready_seconds = 0.05, .options = {option(13000000, 0), option(6500000, 0.002)}}};
+  EXPECT_EQ(plan_step(problem).choice, std::vector<int>{0});  // 0.2 s are free behind backward, and half costs arithmetic
+  problem.link.cpu_seconds_per_byte = 2e-9;
+  EXPECT_EQ(plan_step(problem).choice, std::vector<int>{1});  // 26 ms of copies and sums against 15
 }
 
 TEST(PredictStep, OneThreadCarriesTheBucketsInOrder) {

@@ -89,6 +89,8 @@ TEST(LaunchPlan, SplitsOfTheDepthCoverItOnce) {
     EXPECT_LT((plan.splits - 1) * plan.elements_per_split, elements);
     EXPECT_LE(plan.splits * plan.row_tiles * plan.column_tiles, 132u);
   }
+  EXPECT_LE(plan_sign_mma(8192, 8192, 1 << 20, 132).elements_per_split, 1 << 17);  // more tiles than multiprocessors
+  EXPECT_EQ(plan_sign_mma(256, 1024, 1000, 132).splits, 0u);
   EXPECT_EQ(plan_sign_mma(100, 1024, 1 << 20, 132).splits, 0u);
   EXPECT_EQ(plan_sign_mma(256, 1024, 1 << 20, 0).splits, 0u);
   for (const std::int64_t depth : {2048, 3004, 16384}) {

@@ -1,5 +1,6 @@
 #include "kernels/cuda/hopper/narrow_product.h"
 
+#include "kernels/check_arguments.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/hopper/add_splits.cuh"
 #include "kernels/cuda/hopper/bulk_copy.cuh"
@@ -233,6 +234,7 @@ CUtensorMap map_of(const TensorView& a_MK, bool depth_near) {
 }  // namespace
 
 bool narrow_product(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Allocator& allocator, Stream stream) {
+  check::gemm(a_MK, b_KN, c_MN, {});
   const std::int64_t rows = a_MK.shape[0], depth = a_MK.shape[1], columns = b_KN.shape[1];
   const bool depth_near = a_MK.strides[1] == 1, rows_near = a_MK.strides[0] == 1;
   if (a_MK.dtype != DType::f32 || (!depth_near && !rows_near) || !aligned16(a_MK.data) || a_MK.strides[depth_near ? 0 : 1] % 4 != 0) return false;

@@ -20,11 +20,11 @@ struct NarrowPlan {
   std::int64_t depth_per_split = 0;  ///< whole segments
 };
 
-/// Worth it for a long sum over a large matrix with few, but not very few, columns beside it.
+/// Worth it for a long sum over a large matrix with few, but not very few, columns beside it: the sums' own memory stays below an eighth of the matrix.
 inline NarrowPlan plan_narrow_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {
   constexpr std::int64_t kLeastSide = 2048, kLeastColumns = 40, kMostColumns = 432;
   NarrowPlan plan;
-  if (multiprocessors == 0 || rows < kLeastSide || depth < kLeastSide || columns < kLeastColumns || columns > kMostColumns) return plan;
+  if (multiprocessors == 0 || rows < kLeastSide || depth < kLeastSide || columns < kLeastColumns || columns > kMostColumns || depth < 8 * columns) return plan;
   plan.columns = divide_up(columns, 80) * 80 < divide_up(columns, 144) * 144 ? 80 : 144;
   plan.row_tiles = static_cast<unsigned>(divide_up(rows, kNarrowRows));
   plan.column_tiles = static_cast<unsigned>(divide_up(columns, plan.columns));

@@ -223,10 +223,10 @@ bool project_by_sign_mma(const DenseSketch& sketch, double alpha, const TensorVi
   if (!aligned16(x_BE.data) || stride % 8 != 0 || (columns_near && elements % 32 != 0) || columns % 2 != 0 || elements >= (std::int64_t{1} << 31)) return false;
   const SignMmaPlan plan = plan_sign_mma(vectors, columns, elements, hopper_multiprocessors(x_BE.device.index));
   if (plan.splits == 0) return false;
+  const DeviceScope scope(x_BE.device.index);
   const Workspace sums(allocator, static_cast<std::size_t>(plan.splits) * static_cast<std::size_t>(vectors * columns) * sizeof(float), x_BE.device, stream);
   const Problem problem{sketch.key, static_cast<std::uint32_t>(sketch.first_vector), static_cast<std::uint32_t>(sketch.first_element / 128), map_of(x_BE, columns_near), vectors, columns,
                         elements, plan.elements_per_split, static_cast<float*>(sums.data())};
-  const DeviceScope scope(x_BE.device.index);
   const auto a = static_cast<float>(alpha), b = static_cast<float>(beta);
   x_BE.dtype == DType::bf16 ? run<Bf16>(problem, plan, columns_near, a, b, out_BV, stream) : run<F16>(problem, plan, columns_near, a, b, out_BV, stream);
   return true;
