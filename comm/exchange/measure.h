@@ -10,7 +10,7 @@ namespace panther::comm {
 /// judged by its latency; the rate is that of the last growth, which a burst allowance does not flatter. `device`: where the buffers lie.
 PANTHER_COMM_API LinkRate measure_link(Collective& collective, Allocator& allocator, Device device, Deadline deadline);
 
-/// Seconds that encoding and decoding one matrix element takes: the least of three, on a 384 x 384 gradient (2048 x 2048 on a GPU) among `ranks` ranks.
+/// Seconds that encoding and decoding one matrix element takes: the least of three, on a 768 x 768 gradient (2048 x 2048 on a GPU) among `ranks` ranks.
 PANTHER_COMM_API double codec_seconds_per_element(const Candidate& candidate, const KernelSet& kernels, Allocator& allocator, Device device, int ranks);
 
 /// |residual| / |gradient| to expect of this codec in training where gradients are like `matrix` (rows x columns, f32, host; the first 2^20 elements of it at most): e / (1 - e), e being

@@ -19,7 +19,7 @@ namespace panther::comm {
 struct LinkRate {
   double latency_seconds = 0;
   double bytes_per_second = 0;
-  double cpu_seconds_per_byte = 0;     ///< that this process computes for a byte sent: copies, the byte received for it, their sum
+  double cpu_seconds_per_byte = 0;     ///< that a byte sent takes from computing beside it: copies, the byte received for it, their sum, the system's part
 };
 
 /// One codec for one bucket.
