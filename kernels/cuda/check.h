@@ -13,6 +13,12 @@ inline void check_launch(const char* kernel) { check_status(cudaGetLastError(), 
 
 inline cudaStream_t native(Stream stream) { return static_cast<cudaStream_t>(stream.native); }
 
+inline int device_attribute(cudaDeviceAttr name, int device) {
+  int value = 0;
+  check_status(cudaDeviceGetAttribute(&value, name, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
 /// Makes a device current and the former one again at the end.
 class DeviceScope {
  public:

@@ -171,10 +171,7 @@ struct Limits {
 };
 
 Limits limits_of(int device) {
-  Limits limits;
-  check_status(cudaDeviceGetAttribute(&limits.multiprocessors, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  check_status(cudaDeviceGetAttribute(&limits.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
-  return limits;
+  return {device_attribute(cudaDevAttrMultiProcessorCount, device), device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device)};
 }
 
 template <class T>

@@ -231,21 +231,15 @@ __global__ void __launch_bounds__(kPivotThreads, 1) pivoted_qr(const __grid_cons
   Share<T>(problem, memory).run();
 }
 
-int attribute(cudaDeviceAttr name, int device) {
-  int value = 0;
-  check_status(cudaDeviceGetAttribute(&value, name, device), "cudaDeviceGetAttribute");
-  return value;
-}
-
 /// Static shared memory of the kernel and what the system keeps for itself.
 constexpr std::int64_t kReservedShared = 2048;
 
 template <class T>
 bool factor(const TensorView& a, const TensorView& tau, std::span<std::int64_t> pivots, Allocator& allocator, Stream stream) {
   const int device = a.device.index;
-  if (attribute(cudaDevAttrCooperativeLaunch, device) == 0) return false;
-  const auto deal = deal_columns(a.shape[0], a.shape[1], sizeof(T), attribute(cudaDevAttrMultiProcessorCount, device),
-                                 attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device) - kReservedShared);
+  if (device_attribute(cudaDevAttrCooperativeLaunch, device) == 0) return false;
+  const auto deal = deal_columns(a.shape[0], a.shape[1], sizeof(T), device_attribute(cudaDevAttrMultiProcessorCount, device),
+                                 device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device) - kReservedShared);
   if (!deal) return false;
   const auto rows = static_cast<std::size_t>(a.shape[0]), columns = static_cast<std::size_t>(a.shape[1]), blocks = std::size_t{deal->blocks};
   const std::size_t pivot_bytes = columns * sizeof(std::int64_t), offer_bytes = 2 * blocks * (sizeof(double) + rows * sizeof(T) + sizeof(int));

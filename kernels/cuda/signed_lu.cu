@@ -77,8 +77,7 @@ void factor(const TensorView& a, const TensorView& signs, Stream stream) {
 
 std::int64_t signed_lu_side(int device) {
   constexpr std::int64_t kSides[] = {128, 96};  // f64: 128 KiB, 72 KiB
-  int limit = 0;
-  check_status(cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "cudaDeviceGetAttribute");
+  const int limit = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   return limit >= static_cast<int>(kSides[0] * kSides[0] * sizeof(double)) ? kSides[0] : kSides[1];
 }
 

@@ -36,6 +36,24 @@ struct CopyBarrier {
 /// After the thread that initialised barriers, before a block-wide barrier: the copy engine sees them.
 __device__ inline void publish_barriers() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+/// Stages that one thread fills and all warps read, step after step: step s uses stage s % stages.
+template <int stages>
+struct CopyRing {
+  CopyBarrier full[stages], empty[stages];
+
+  /// By one thread, before a block-wide barrier.
+  __device__ void init(std::uint32_t warps) {
+    for (int stage = 0; stage < stages; ++stage) full[stage].init(1), empty[stage].init(warps);
+    publish_barriers();
+  }
+  __device__ CopyBarrier& full_at(int step) { return full[step % stages]; }
+  /// Until the copies of a step have arrived; until all warps have released it.
+  __device__ void wait_full(int step) { full[step % stages].wait(static_cast<std::uint32_t>(step / stages) & 1u); }
+  __device__ void wait_empty(int step) { empty[step % stages].wait(static_cast<std::uint32_t>(step / stages) & 1u); }
+  /// By one lane of each warp that has read it.
+  __device__ void release(int step) { empty[step % stages].arrive(); }
+};
+
 /// The tile that begins at the coordinates; what lies outside the tensor is zero and counts as copied.
 __device__ inline void copy_tile(void* target, const CUtensorMap& map, std::int32_t x, std::int32_t y, CopyBarrier& barrier) {
   asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(shared_address(target)), "l"(&map), "r"(x),

@@ -30,7 +30,7 @@ struct Stages {
     unsigned char a[kStageA], b[2][columns * kLine];
   };
   Stage data[kNarrowStages];  ///< aligned to 1024
-  CopyBarrier full[kNarrowStages], empty[kNarrowStages];
+  CopyRing<kNarrowStages> ring;
 };
 
 /// A warpgroup's 64 rows by `columns` columns of the result.
@@ -49,7 +49,7 @@ class Worker {
       const int last = min(first + kStepsPerSegment, steps_) - 1;
       for (int step = first; step <= last; ++step) {
         const auto& stage = stages_.data[step % kNarrowStages];
-        stages_.full[step % kNarrowStages].wait(static_cast<std::uint32_t>(step / kNarrowStages) & 1u);
+        stages_.ring.wait_full(step);
         load(stage.a, 0, even_);
         multiply(stage, 0, even_);
         if (step > first) release(step - 1);
@@ -68,10 +68,7 @@ class Worker {
   using Fragment = Tf32Pair[2][4];  ///< of two products of 8 elements
 
   __device__ void start() {
-    if (threadIdx.x == 0) {
-      for (int i = 0; i < kNarrowStages; ++i) stages_.full[i].init(1), stages_.empty[i].init(kNarrowThreads / kWarp);
-      publish_barriers();
-    }
+    if (threadIdx.x == 0) stages_.ring.init(kNarrowThreads / kWarp);
     __syncthreads();
     if (threadIdx.x == 0) {
       for (int step = 0; step < kNarrowStages && step < steps_; ++step) fetch(step);
@@ -82,7 +79,7 @@ class Worker {
   /// Of one thread.
   __device__ void fetch(int step) {
     auto& stage = stages_.data[step % kNarrowStages];
-    CopyBarrier& full = stages_.full[step % kNarrowStages];
+    CopyBarrier& full = stages_.ring.full_at(step);
     const auto depth = static_cast<std::int32_t>(begin_ + static_cast<std::int64_t>(step) * kNarrowDepth), row = static_cast<std::int32_t>(first_row_);
     full.expect(sizeof stage);
     if (depth_near) {
@@ -127,7 +124,7 @@ class Worker {
   /// Leaves at most this half's products in flight.
   __device__ void multiply(const typename Stages<columns>::Stage& stage, int h, Fragment& f) {
     pin(part_);
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+    fence_products();
 #pragma unroll
     for (int s = 0; s < 2; ++s) {
       const std::uint32_t large[4] = {f[s][0].large, f[s][1].large, f[s][2].large, f[s][3].large};
@@ -138,20 +135,20 @@ class Worker {
       multiply_tf32(part_, large, b_small);
       multiply_tf32(part_, large, b_large);
     }
-    warpgroup_commit();
-    asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+    commit_products();
+    wait_for_products<1>();
   }
 
   /// This warp has read the stage of `step`.
   __device__ void release(int step) {
-    if (lane_ == 0) stages_.empty[step % kNarrowStages].arrive();
+    if (lane_ == 0) stages_.ring.release(step);
     __syncwarp();
   }
 
   /// What stood two steps before `step` has been read by all, or soon is.
   __device__ void refill(int step) {
     if (threadIdx.x == 0 && step >= 2 && step - 2 + kNarrowStages < steps_) {
-      stages_.empty[(step - 2) % kNarrowStages].wait(static_cast<std::uint32_t>((step - 2) / kNarrowStages) & 1u);
+      stages_.ring.wait_empty(step - 2);
       fetch(step - 2 + kNarrowStages);
     }
     __syncwarp();
@@ -159,7 +156,7 @@ class Worker {
 
   /// The end of a segment: sums in flight are added up here, where additions round to nearest.
   __device__ void promote() {
-    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    wait_for_products<0>();
     pin(part_);
 #pragma unroll
     for (int i = 0; i < kSums; ++i) sum_[i] += part_[i], part_[i] = 0;

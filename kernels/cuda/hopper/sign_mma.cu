@@ -58,7 +58,7 @@ struct RowSigns {
 
 struct Stages {
   unsigned char data[kSignStages][kSignStageBytes];  ///< aligned to 1024
-  CopyBarrier full[kSignStages], empty[kSignStages];
+  CopyRing<kSignStages> ring;
 };
 
 /// A warpgroup's 128 rows by kSignColumns columns: two accumulators of 64 rows.
@@ -80,13 +80,15 @@ class Worker {
     signs_.make(p_, row_of_lane, first_block, lane_);
     fill(a_even_, 0);
     for (int block = 0; block < blocks; ++block) {
-      multiply(2 * block, a_even_);
+      multiply_stage(2 * block, a_even_);
       fill(a_odd_, 2);
-      multiply(2 * block + 1, a_odd_);
+      multiply_stage(2 * block + 1, a_odd_);
       signs_.make(p_, row_of_lane, first_block + static_cast<std::uint32_t>(block) + 1, lane_);
       fill(a_even_, 0);
     }
-    wait_for_warpgroup<0>(acc_[0], acc_[1]);
+    wait_for_products<0>();
+    pin(acc_[0]);
+    pin(acc_[1]);
     store();
   }
 
@@ -110,10 +112,7 @@ class Worker {
   }
 
   __device__ void start() {
-    if (threadIdx.x == 0) {
-      for (int stage = 0; stage < kSignStages; ++stage) stages_.full[stage].init(1), stages_.empty[stage].init(kSignThreads / kWarp);
-      publish_barriers();
-    }
+    if (threadIdx.x == 0) stages_.ring.init(kSignThreads / kWarp);
     __syncthreads();
     if (threadIdx.x == 0) {
       for (int step = 0; step < kSignStages && step < steps_; ++step) fetch(step);
@@ -122,21 +121,23 @@ class Worker {
   }
 
   /// Leaves at most this step's products in flight; the stage of the step before is free then, and that of two steps before is filled again.
-  __device__ void multiply(int step, std::uint32_t (&a)[2][kDepths][4]) {
-    stages_.full[step % kSignStages].wait(static_cast<std::uint32_t>(step / kSignStages) & 1u);
+  __device__ void multiply_stage(int step, std::uint32_t (&a)[2][kDepths][4]) {
+    stages_.ring.wait_full(step);
     const unsigned char* stage = stages_.data[step % kSignStages];
-    warpgroup_arrive(acc_[0], acc_[1]);
+    pin(acc_[0]);
+    pin(acc_[1]);
+    fence_products();
 #pragma unroll
     for (int k = 0; k < kDepths; ++k) {
       const std::uint64_t b = columns_near ? swizzled_descriptor(stage + k * 16 * 128, kSignDepth * 128, 1024) : swizzled_descriptor(stage + k * 32, 16, 1024);
 #pragma unroll
-      for (int tile = 0; tile < 2; ++tile) warpgroup_multiply<T, columns_near>(acc_[tile], a[tile][k], b);
+      for (int tile = 0; tile < 2; ++tile) multiply<T, columns_near>(acc_[tile], a[tile][k], b);
     }
-    warpgroup_commit();
-    wait_for_warpgroup<1>(acc_[0], acc_[1]);
-    if (step >= 1 && lane_ == 0) stages_.empty[(step - 1) % kSignStages].arrive();
+    commit_products();
+    wait_for_products<1>();
+    if (step >= 1 && lane_ == 0) stages_.ring.release(step - 1);
     if (step >= 2 && step - 2 + kSignStages < steps_ && threadIdx.x == 0) {
-      stages_.empty[(step - 2) % kSignStages].wait(static_cast<std::uint32_t>((step - 2) / kSignStages) & 1u);
+      stages_.ring.wait_empty(step - 2);
       fetch(step - 2 + kSignStages);
     }
     __syncwarp();
@@ -144,7 +145,7 @@ class Worker {
 
   /// One stage of x: kSignDepth elements by kSignColumns columns, 128 bytes a line. By one thread.
   __device__ void fetch(int step) {
-    CopyBarrier& full = stages_.full[step % kSignStages];
+    CopyBarrier& full = stages_.ring.full_at(step);
     unsigned char* stage = stages_.data[step % kSignStages];
     const auto element = static_cast<std::int32_t>(begin_ + static_cast<std::int64_t>(step) * kSignDepth), column = static_cast<std::int32_t>(first_column_);
     full.expect(kSignStageBytes);

@@ -25,13 +25,8 @@ Encode find_encode() {
 }  // namespace
 
 int hopper_multiprocessors(int device) {
-  const auto attribute = [&](cudaDeviceAttr name) {
-    int value = 0;
-    check_status(cudaDeviceGetAttribute(&value, name, device), "cudaDeviceGetAttribute");
-    return value;
-  };
-  const bool hopper = attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
-  return hopper ? attribute(cudaDevAttrMultiProcessorCount) : 0;
+  const bool hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, device) == 9 && device_attribute(cudaDevAttrComputeCapabilityMinor, device) == 0;
+  return hopper ? device_attribute(cudaDevAttrMultiProcessorCount, device) : 0;
 }
 
 CUtensorMap make_tensor_map(CUtensorMapDataType type, const void* data, std::initializer_list<TileDimension> dimensions) {

@@ -1,6 +1,7 @@
 #pragma once
 // Hopper's warpgroup products (wgmma) and what orders them, as the PTX ISA names them; for sm_90a only.
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/element/half.h"
 
@@ -48,35 +49,26 @@ __device__ inline void multiply_f16(float (&d)[64], const std::uint32_t (&a)[4],
 }
 
 template <class T, bool columns_near>
-__device__ inline void warpgroup_multiply(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b);
-template <>
-__device__ inline void warpgroup_multiply<Bf16, true>(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b) { multiply_bf16<true>(d, a, b); }
-template <>
-__device__ inline void warpgroup_multiply<Bf16, false>(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b) { multiply_bf16<false>(d, a, b); }
-template <>
-__device__ inline void warpgroup_multiply<F16, true>(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b) { multiply_f16<true>(d, a, b); }
-template <>
-__device__ inline void warpgroup_multiply<F16, false>(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b) { multiply_f16<false>(d, a, b); }
+__device__ inline void multiply(float (&d)[64], const std::uint32_t (&a)[4], std::uint64_t b) {
+  if constexpr (std::is_same_v<T, Bf16>) multiply_bf16<columns_near>(d, a, b);
+  else multiply_f16<columns_near>(d, a, b);
+}
+
+/// The registers are written before what follows.
+__device__ inline void pin(float (&d)[64]) { asm volatile("" : PANTHER_ACCUMULATOR(d)::"memory"); }
+
+#undef PANTHER_ACCUMULATOR
 
 /// The compiler computes the value here and moves it no further.
 __device__ inline void make_now(std::uint32_t& value) { asm volatile("" : "+r"(value)); }
 
 /// Before the first product after registers were written.
-__device__ inline void warpgroup_arrive(float (&c)[64], float (&d)[64]) {
-  asm volatile("" : PANTHER_ACCUMULATOR(c)::"memory");
-  asm volatile("" : PANTHER_ACCUMULATOR(d)::"memory");
-  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-}
-__device__ inline void warpgroup_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+__device__ inline void fence_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ inline void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 /// Until at most `groups` committed groups of products are in flight.
 template <int groups>
-__device__ inline void wait_for_warpgroup(float (&c)[64], float (&d)[64]) {
+__device__ inline void wait_for_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(groups) : "memory");
-  if constexpr (groups == 0) {
-    asm volatile("" : PANTHER_ACCUMULATOR(c)::"memory");
-    asm volatile("" : PANTHER_ACCUMULATOR(d)::"memory");
-  }
 }
-#undef PANTHER_ACCUMULATOR
 
 }  // namespace panther::cuda
