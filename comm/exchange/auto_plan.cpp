@@ -152,7 +152,7 @@ double slack_at(std::int64_t step, const AutoSettings& settings) {
 }
 
 bool AutoPlan::due(std::int64_t step) const noexcept {
-  return automatic_.plan.empty() && !options_.empty() && (soon_ || step >= next_plan(last_, automatic_));
+  return automatic_.plan.empty() && !options_.empty() && (soon_ || due_by_calendar(step));
 }
 
 StepProblem AutoPlan::problem(std::int64_t step, const std::vector<int>& current) const {
@@ -222,7 +222,7 @@ StepPlan AutoPlan::decide(std::int64_t step, const std::vector<int>& current, De
     if (last_ && !times_.empty()) try_codecs(current);
     plan = plan_step(problem(step, current));
   }
-  const bool by_calendar = step >= next_plan(last_, automatic_);
+  const bool by_calendar = due_by_calendar(step);
   last_ = step;
   forget_requests();
   plan.choice.resize(current.size());

@@ -68,6 +68,7 @@ class AutoPlan {
   StepProblem problem(std::int64_t step, const std::vector<int>& current) const;
 
  private:
+  bool due_by_calendar(std::int64_t step) const noexcept { return step >= next_plan(last_, automatic_); }
   void measure(Deadline deadline);
   void try_codecs(const std::vector<int>& current);
   const std::string& codec_of(int candidate) const { return choices_.candidates[static_cast<std::size_t>(candidate)].codec; }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/cpu/parallel.h"
@@ -90,28 +91,28 @@ void fill_part(char part, Real value, Real diagonal, const TensorView& a_MN) {
   });
 }
 
+/// `count` columns, the j-th from and to the pair places(j).
+template <class Places>
+void move_columns(const TensorView& source, const TensorView& destination, std::int64_t count, const Places& places) {
+  const std::size_t size = size_of(source.dtype), bytes = static_cast<std::size_t>(source.shape[0]) * size;
+  if (bytes == 0) return;
+  const std::int64_t from = linalg::leading_dimension(source), to = linalg::leading_dimension(destination);
+  parallel_for(count, count * source.shape[0], [&](std::int64_t j) {
+    const auto [read, write] = places(j);
+    std::memcpy(destination.as<char>() + static_cast<std::size_t>(write * to) * size, source.as<const char>() + static_cast<std::size_t>(read * from) * size, bytes);
+  });
+}
+
 }  // namespace
 
 void gather_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator&, Stream) {
   linalg::check_gather(source, columns, destination, DeviceKind::cpu);
-  const std::size_t size = size_of(source.dtype), bytes = static_cast<std::size_t>(source.shape[0]) * size;
-  if (bytes == 0) return;
-  const std::int64_t from = linalg::leading_dimension(source), to = linalg::leading_dimension(destination);
-  parallel_for(destination.shape[1], destination.numel(), [&](std::int64_t j) {
-    std::memcpy(destination.as<char>() + static_cast<std::size_t>(j * to) * size,
-                source.as<const char>() + static_cast<std::size_t>(columns[static_cast<std::size_t>(j)] * from) * size, bytes);
-  });
+  move_columns(source, destination, destination.shape[1], [&](std::int64_t j) { return std::pair(columns[static_cast<std::size_t>(j)], j); });
 }
 
 void scatter_columns(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, Allocator&, Stream) {
   linalg::check_scatter(source, columns, destination, DeviceKind::cpu);
-  const std::size_t size = size_of(source.dtype), bytes = static_cast<std::size_t>(source.shape[0]) * size;
-  if (bytes == 0) return;
-  const std::int64_t from = linalg::leading_dimension(source), to = linalg::leading_dimension(destination);
-  parallel_for(source.shape[1], source.numel(), [&](std::int64_t j) {
-    std::memcpy(destination.as<char>() + static_cast<std::size_t>(columns[static_cast<std::size_t>(j)] * to) * size,
-                source.as<const char>() + static_cast<std::size_t>(j * from) * size, bytes);
-  });
+  move_columns(source, destination, source.shape[1], [&](std::int64_t j) { return std::pair(j, columns[static_cast<std::size_t>(j)]); });
 }
 
 void column_norms(const TensorView& a_MN, const TensorView& squares_N, Stream) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/cuda/add_splits.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/lapack_columns.h"
@@ -68,17 +69,6 @@ __global__ void find_bad(const T* a, std::int64_t leading, std::int64_t rows, st
     for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < rows; i += static_cast<std::int64_t>(gridDim.x) * kThreads) {
       if (!isfinite(a[i + j * leading])) *found = 1;  // all writers write the same
     }
-  }
-}
-
-template <class T>
-__global__ void add_parts_kernel(const T* matrices, std::int64_t parts, T beta, T* g, std::int64_t leading, std::int64_t size) {
-  const std::int64_t cells = size * size;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < cells; i += static_cast<std::int64_t>(gridDim.x) * kThreads) {
-    T sum = 0;
-    for (std::int64_t p = 0; p < parts; ++p) sum += matrices[p * cells + i];
-    T& cell = g[i / size * leading + i % size];
-    cell = beta == 0 ? sum : beta * cell + sum;
   }
 }
 
@@ -167,8 +157,8 @@ void add_parts(const void* matrices, std::int64_t parts, double beta, const Tens
   const DeviceScope scope(g_NN.device.index);
   with_real(g_NN, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    add_parts_kernel<T><<<static_cast<unsigned>(divide_up(g_NN.numel(), kThreads)), kThreads, 0, native(stream)>>>(
-        static_cast<const T*>(matrices), parts, static_cast<T>(beta), g_NN.as<T>(), linalg::leading_dimension(g_NN), g_NN.shape[0]);
+    add_splits<T, T><<<static_cast<unsigned>(divide_up(g_NN.numel(), kThreads)), kThreads, 0, native(stream)>>>(
+        static_cast<const T*>(matrices), static_cast<int>(parts), g_NN.shape[1], g_NN.shape[0], T{1}, static_cast<T>(beta), g_NN.as<T>(), linalg::leading_dimension(g_NN), 1);
   });
   check_launch("add_parts");
 }

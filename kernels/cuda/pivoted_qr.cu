@@ -7,6 +7,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/pivoted_qr_plan.h"
+#include "kernels/cuda/team_sum.cuh"
 #include "kernels/linalg/lapack_arguments.h"
 
 namespace panther::cuda {
@@ -50,11 +51,6 @@ __device__ inline Best best_of_warp(Best mine) {
     if (better(other, mine)) mine = other;
   }
   return mine;
-}
-
-__device__ inline double sum_of_warp(double value) {
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
-  return value;
 }
 
 /// A power of two that brings `largest` into [1, 2); 1 where nothing would be gained.
@@ -121,7 +117,7 @@ class Share {
         column(c)[i] = static_cast<T>(value);
         square += value * value;
       }
-      square = sum_of_warp(square);
+      square = join_warp(square, Plus<double>{});
       if (lane_ == 0) squares_[c] = square;
     }
     __syncthreads();
@@ -189,13 +185,13 @@ class Share {
     T* y = column(c);
     double dot = 0, square = 0;
     for (int i = step + lane_; i < p_.rows; i += kWarp) dot += static_cast<double>(reflector_[i]) * static_cast<double>(y[i]);
-    dot = sum_of_warp(dot) * tau;
+    dot = join_warp(dot, Plus<double>{}) * tau;
     for (int i = step + lane_; i < p_.rows; i += kWarp) {
       const double value = static_cast<double>(y[i]) - dot * static_cast<double>(reflector_[i]);
       y[i] = static_cast<T>(value);
       if (i > step) square += value * value;
     }
-    square = sum_of_warp(square);
+    square = join_warp(square, Plus<double>{});
     if (lane_ == 0) squares_[c] = square;
   }
 

@@ -32,29 +32,24 @@ class BlockedPivotedQr {
 
   BqrrpReport run() {
     std::iota(pivots_.begin(), pivots_.end(), 0);
-    if (least_ > 0 && least_ <= kUnblocked) unblocked();
-    else if (least_ > 0 && !at_once()) blocked();
+    if (least_ > 0 && !at_once()) blocked();
     count_rank();
     report_.stages = clock_.finish();
     return std::move(report_);
   }
 
  private:
-  /// Where the device's fast memory holds the whole matrix, blocks of products would gain nothing. False, with nothing touched, elsewhere.
+  /// GEQP3 of all: of few columns or rows, and where the device's fast memory holds the whole matrix, so that blocks of products would gain nothing. False, with
+  /// nothing touched, elsewhere.
   bool at_once() {
-    if (options_.block_columns > 0 || lapack_.lead_pivots == nullptr) return false;
+    const bool few = least_ <= kUnblocked;
+    if (!few && (options_.block_columns > 0 || lapack_.lead_pivots == nullptr)) return false;
     clock_.begin("geqp3", 0);
     require_finite(context_, a_, a_, "bqrrp");
-    if (!lapack_.lead_pivots(a_, tau_, pivots_, context_.allocator, context_.stream)) return false;
+    if (few) lapack_.qr_pivoted(a_, tau_, pivots_, context_.allocator, context_.stream);
+    else if (!lapack_.lead_pivots(a_, tau_, pivots_, context_.allocator, context_.stream)) return false;
     require_scale(std::abs(to_host(context_, diagonal(a_, 1))[0]));
     return true;
-  }
-
-  void unblocked() {
-    clock_.begin("geqp3", 0);
-    require_finite(context_, a_, a_, "bqrrp");
-    lapack_.qr_pivoted(a_, tau_, pivots_, context_.allocator, context_.stream);
-    require_scale(std::abs(to_host(context_, diagonal(a_, 1))[0]));
   }
 
   void blocked() {

@@ -14,6 +14,16 @@ void require_one_dtype(const TensorView& a, const TensorView& b, const char* wha
   PANTHER_REQUIRE(a.dtype == b.dtype, what, ": one dtype, but they are ", dtype_name(a.dtype), " and ", dtype_name(b.dtype));
 }
 
+/// `columns` names columns of `many`, one for each of `few`.
+void check_moved_columns(const char* what, const TensorView& many, std::span<const std::int64_t> columns, const TensorView& few, DeviceKind device) {
+  require_column_major(many, device, what);
+  require_column_major(few, device, what);
+  require_one_dtype(many, few, what);
+  PANTHER_REQUIRE(few.shape[0] == many.shape[0] && few.shape[1] == static_cast<std::int64_t>(columns.size()), what, ": ", columns.size(), " columns of ",
+                  many.shape[0], " rows do not fit to ", few.shape[0], " x ", few.shape[1]);
+  for (const std::int64_t column : columns) PANTHER_REQUIRE(column >= 0 && column < many.shape[1], what, ": column ", column, " of ", many.shape[1]);
+}
+
 }  // namespace
 
 std::int64_t leading_dimension(const TensorView& a) noexcept {
@@ -114,20 +124,6 @@ void check_eigh(const TensorView& a_NN, const TensorView& w_N, DeviceKind device
   check_square(a_NN, device, "eigh: a");
   require_vector(w_N, a_NN.dtype, a_NN.shape[0], device, "eigh: w");
 }
-
-namespace {
-
-/// `columns` names columns of `many`, one for each of `few`.
-void check_moved_columns(const char* what, const TensorView& many, std::span<const std::int64_t> columns, const TensorView& few, DeviceKind device) {
-  require_column_major(many, device, what);
-  require_column_major(few, device, what);
-  require_one_dtype(many, few, what);
-  PANTHER_REQUIRE(few.shape[0] == many.shape[0] && few.shape[1] == static_cast<std::int64_t>(columns.size()), what, ": ", columns.size(), " columns of ",
-                  many.shape[0], " rows do not fit to ", few.shape[0], " x ", few.shape[1]);
-  for (const std::int64_t column : columns) PANTHER_REQUIRE(column >= 0 && column < many.shape[1], what, ": column ", column, " of ", many.shape[1]);
-}
-
-}  // namespace
 
 void check_gather(const TensorView& source, std::span<const std::int64_t> columns, const TensorView& destination, DeviceKind device) {
   check_moved_columns("gather_columns", source, columns, destination, device);

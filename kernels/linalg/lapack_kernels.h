@@ -16,8 +16,8 @@ namespace panther {
 enum class Side : std::uint8_t { left, right };
 
 struct LapackKernels {
-  /// c = alpha a b + beta c at the accuracy of the dtype (for finite numbers well within its range), beta == 0 never reading c, where this device has something faster than its gemm for a large a
-  /// with a narrow b. False, with nothing touched, where it has not; null on devices that never have.
+  /// c = alpha a b + beta c at the accuracy of the dtype (for finite numbers well within its range), beta == 0 never reading c, where this device has
+  /// something faster than its gemm for a large a with a narrow b. False, with nothing touched, where it has not; null on devices that never have.
   bool (*narrow_product)(double alpha, const TensorView& a_MK, const TensorView& b_KN, double beta, const TensorView& c_MN, Allocator& allocator,
                          Stream stream) = nullptr;
 
@@ -42,7 +42,8 @@ struct LapackKernels {
   /// On CUDA a matrix beyond the multiprocessors' shared memory (some 25 MB) is factored on the host: give it small ones.
   void (*qr_pivoted)(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) = nullptr;
   /// The first K steps of qr_pivoted alone, K the length of tau (at most min(M, N)): columns that found no place have the reflectors applied, and what is
-  /// left of them stands from row K on. At most 2 K columns change place. False, with nothing touched, where the matrix is too large for it; null where LU picks columns as fast.
+  /// left of them stands from row K on. At most 2 K columns change place. False, with nothing touched, where the matrix is too large for it; null where
+  /// LU picks columns as fast.
   bool (*lead_pivots)(const TensorView& a_MN, const TensorView& tau_K, std::span<std::int64_t> pivots_N, Allocator& allocator, Stream stream) = nullptr;
   /// b = op(Q) b from the left, Q of `factored_MK` and tau_K as qr leaves them.
   void (*multiply_q)(bool transpose, const TensorView& factored_MK, const TensorView& tau_K, const TensorView& b_MC, Allocator& allocator,

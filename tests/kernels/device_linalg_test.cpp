@@ -118,23 +118,23 @@ class DeviceLinalg : public testing::TestWithParam<std::tuple<DeviceKind, DType>
       for (std::int64_t j = 0; j < a.columns; ++j) a.at(i, j) *= factors.values[static_cast<std::size_t>(j)];
     return a;
   }
-  /// Q R of GEQRF's format: R from the upper triangle, Q by applying the reflectors to it.
-  static Dense product_of_factors(const Dense& factored, const Dense& tau) {
-    const std::int64_t m = factored.rows, n = factored.columns, least = std::min(m, n);
-    Dense r(m, n);
-    for (std::int64_t i = 0; i < least; ++i)
-      for (std::int64_t j = i; j < n; ++j) r.at(i, j) = factored.at(i, j);
-    for (std::int64_t k = least - 1; k >= 0; --k) {
-      for (std::int64_t j = 0; j < n; ++j) {
+  /// Q_steps (what QR made of the matrix) after that many steps of GEQRF's format: its first columns hold R and reflectors, the others what is left.
+  static Dense undone(const Dense& factored, const Dense& tau, std::int64_t steps) {
+    Dense r = factored;
+    for (std::int64_t j = 0; j < steps; ++j)
+      for (std::int64_t i = j + 1; i < r.rows; ++i) r.at(i, j) = 0;
+    for (std::int64_t k = steps - 1; k >= 0; --k) {
+      for (std::int64_t j = 0; j < r.columns; ++j) {
         double dot = r.at(k, j);
-        for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * r.at(i, j);
+        for (std::int64_t i = k + 1; i < r.rows; ++i) dot += factored.at(i, k) * r.at(i, j);
         dot *= tau.values[static_cast<std::size_t>(k)];
         r.at(k, j) -= dot;
-        for (std::int64_t i = k + 1; i < m; ++i) r.at(i, j) -= dot * factored.at(i, k);
+        for (std::int64_t i = k + 1; i < r.rows; ++i) r.at(i, j) -= dot * factored.at(i, k);
       }
     }
     return r;
   }
+  static Dense product_of_factors(const Dense& factored, const Dense& tau) { return undone(factored, tau, std::min(factored.rows, factored.columns)); }
   /// What rounding leaves of a computation with sums of `depth` terms, norm-wise, with a constant for its several stages.
   static double bound(std::int64_t depth) { return 32 * std::sqrt(static_cast<double>(depth)) * unit(); }
 };
@@ -323,22 +323,8 @@ TEST_P(DeviceLinalg, LeadingPivotsLeaveTheRest) {
   ASSERT_TRUE(lead(turned.view(), tau.column(0), pivots, plain_allocator(), {}));
   kernels().lapack->qr_pivoted(whole.view(), whole_tau.column(0), all, plain_allocator(), {});
   for (std::int64_t j = 0; j < steps; ++j) EXPECT_EQ(pivots[static_cast<std::size_t>(j)], all[static_cast<std::size_t>(j)]);
-  // Q^T A P = what stands there with reflectors taken out: applying them to it gives A P back.
-  Dense rest = fetch(turned);
-  const Dense factored = rest, taus = fetch(tau);
-  for (std::int64_t j = 0; j < steps; ++j)
-    for (std::int64_t i = j + 1; i < m; ++i) rest.at(i, j) = 0;
-  for (std::int64_t k = steps - 1; k >= 0; --k) {
-    for (std::int64_t j = 0; j < n; ++j) {
-      double dot = rest.at(k, j);
-      for (std::int64_t i = k + 1; i < m; ++i) dot += factored.at(i, k) * rest.at(i, j);
-      dot *= taus.values[static_cast<std::size_t>(k)];
-      rest.at(k, j) -= dot;
-      for (std::int64_t i = k + 1; i < m; ++i) rest.at(i, j) -= dot * factored.at(i, k);
-    }
-  }
   const Dense expected = of(a);
-  EXPECT_LT(distance(permuted(expected, pivots), rest), 4 * bound(m) * expected.norm());
+  EXPECT_LT(distance(permuted(expected, pivots), undone(fetch(turned), fetch(tau), steps)), 4 * bound(m) * expected.norm());
 }
 
 // Sums over thousands of terms of one sign, where an accumulator that rounds towards zero would be off by a hundred times as much; both ways of storing a.

@@ -55,7 +55,6 @@ TEST(LaunchPlan, AFullMapSaysSo) {
   EXPECT_EQ(map.tensor_of(map.chunks - 1, 0), kTensorsPerLaunch - 1);
 }
 
-// The reduction folds its partial sums with one block, whose tree halves the threads.
 TEST(LaunchPlan, ColumnsAreDealtToAsFewBlocksAsWarpsAndMemoryAllow) {
   constexpr std::int64_t kShared = 225 * 1024;
   const auto small = deal_columns(640, 512, 8, 132, kShared);
@@ -116,6 +115,7 @@ TEST(LaunchPlan, SlotsOfAStageHoldEveryElementOnce) {
   }
 }
 
+// The reduction folds its partial sums with one block, whose tree halves the threads.
 TEST(LaunchPlan, ReductionShapeFitsItsTree) {
   EXPECT_EQ(kReduceBlocks % kThreads, 0);
   EXPECT_EQ(kThreads & (kThreads - 1), 0);

@@ -1,8 +1,8 @@
 #include "kernels/cuda/hopper/narrow_product.h"
 
 #include "kernels/check_arguments.h"
+#include "kernels/cuda/add_splits.cuh"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/hopper/add_splits.cuh"
 #include "kernels/cuda/hopper/bulk_copy.cuh"
 #include "kernels/cuda/hopper/narrow_product_plan.h"
 #include "kernels/cuda/hopper/tensor_map.h"
@@ -249,7 +249,7 @@ bool narrow_product(double alpha, const TensorView& a_MK, const TensorView& b_KN
   const CUtensorMap b = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, split, {{pitch, 4, kNarrowDepth}, {2 * lines, 4 * pitch, static_cast<std::uint32_t>(plan.columns)}});
   const Problem problem{map_of(a_MK, depth_near), b, rows, columns, depth, plan.depth_per_split, static_cast<std::int32_t>(lines), static_cast<float*>(sums.data())};
   plan.columns == 80 ? launch_either<80>(depth_near, problem, plan, stream) : launch_either<144>(depth_near, problem, plan, stream);
-  add_splits<float><<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(rows * columns, kThreads))), kThreads, 0, native(stream)>>>(
+  add_splits<float, float><<<static_cast<unsigned>(std::min(kMaxBlocks, divide_up(rows * columns, kThreads))), kThreads, 0, native(stream)>>>(
       problem.sums, static_cast<int>(plan.splits), columns, rows, static_cast<float>(alpha), static_cast<float>(beta), c_MN.as<float>(), c_MN.strides[1], c_MN.strides[0]);
   check_launch("narrow_product add_splits");
   return true;

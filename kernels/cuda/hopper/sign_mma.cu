@@ -1,7 +1,7 @@
 #include "kernels/cuda/hopper/sign_mma.h"
 
+#include "kernels/cuda/add_splits.cuh"
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/hopper/add_splits.cuh"
 #include "kernels/cuda/hopper/bulk_copy.cuh"
 #include "kernels/cuda/hopper/sign_mma_plan.h"
 #include "kernels/cuda/hopper/tensor_map.h"
@@ -199,7 +199,7 @@ template <class T>
 void run(const Problem& problem, const SignMmaPlan& plan, bool columns_near, float alpha, float beta, const TensorView& out_BV, Stream stream) {
   columns_near ? launch<T, true>(problem, plan, stream) : launch<T, false>(problem, plan, stream);
   const auto blocks = static_cast<unsigned>(std::min(kMaxBlocks, divide_up(problem.vectors * problem.columns, kThreads)));
-  add_splits<T><<<blocks, kThreads, 0, native(stream)>>>(problem.sums, static_cast<int>(plan.splits), problem.vectors, problem.columns, alpha, beta, out_BV.as<T>(),
+  add_splits<float, T><<<blocks, kThreads, 0, native(stream)>>>(problem.sums, static_cast<int>(plan.splits), problem.vectors, problem.columns, alpha, beta, out_BV.as<T>(),
                                                          out_BV.strides[1], out_BV.strides[0]);
   check_launch("sign_mma add_splits");
 }

@@ -3,7 +3,7 @@
 #include "kernels/pack/count_sketch_places.h"
 #include "kernels/pack/cuda/entries.h"
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
+#include "kernels/cuda/team_sum.cuh"
 #include "kernels/pack/sign_words.h"
 
 namespace panther::cuda {

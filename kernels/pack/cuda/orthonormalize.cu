@@ -2,7 +2,7 @@
 #include "kernels/element/random_direction.h"
 #include "kernels/pack/cuda/entries.h"
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
+#include "kernels/cuda/team_sum.cuh"
 
 namespace panther::cuda {
 namespace {

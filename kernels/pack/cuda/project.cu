@@ -1,7 +1,7 @@
 // v factor^T for a thin factor, with the sum v = gradient + residual made on the way. A thread block owns some rows and adds over their columns in one order.
 #include "kernels/pack/cuda/entries.h"
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
+#include "kernels/cuda/team_sum.cuh"
 
 namespace panther::cuda {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 // What the kernels that quantise share: a block of elements, the sums that choose its coding, and its codes.
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
+#include "kernels/cuda/team_sum.cuh"
 #include "kernels/pack/quantize_coding.h"
 
 namespace panther::cuda {

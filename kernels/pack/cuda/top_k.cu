@@ -2,7 +2,7 @@
 // it takes, and writes it behind what the blocks before it take. Integer sums alone are made by atomics: their order changes nothing.
 #include "kernels/pack/cuda/entries.h"
 #include "kernels/pack/cuda/quads.cuh"
-#include "kernels/pack/cuda/team_sum.cuh"
+#include "kernels/cuda/team_sum.cuh"
 #include "kernels/pack/cuda/top_k_plan.h"
 
 namespace panther::cuda {
